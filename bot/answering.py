@@ -1,0 +1,228 @@
+"""The turning point: a question becomes an answer, a choice, a need, or a refusal. It knows no channel.
+
+    danger -> other red lines -> small talk -> search -> polarity -> confidence -> band
+
+Everything decided here is in the `Verdict`, with its reasons, so that the chat, the command line and the staff see the same.
+An answer is one published entry, word for word; if any check cannot be made there is no direct answer.
+"""
+
+import logging
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from bot.red_lines import framing, refusal
+from bot.small_talk import small_talk
+from indexing.building import Opened
+from indexing.confidence import Calibration
+from indexing.encoder import Encoder
+from indexing.index import Vector
+from indexing.laws import ArticleHit
+from indexing.polarity import conflicts
+from indexing.search import Hit, search_vector
+from indexing.words import clean
+from indexing.words import terms as split_terms
+from knowledge import library
+from knowledge.database import Database, Db
+from knowledge.ledger.needs import Asking
+from knowledge.library import Published
+
+log = logging.getLogger(__name__)
+
+Band = Literal["answer", "offer", "need", "conversation", "refused"]
+OFFERED = 3
+RELATED_ARTICLES = 3
+LONGEST_QUESTION = 500
+"""Characters that are searched; what a long message says first decides, and all of it is kept in the need."""
+
+_LEANS = re.compile(
+    r"^(那|那么|这个|这种|这样|它|他们?|她|如果|要是|假如|然后|还有|另外|具体|怎么办理|需要|要带|多久|多少钱|在哪|去哪)|(呢|吗)[?？]?$"
+)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An entry that may be meant: the wording it was found by, how sure we are, and why it may still be wrong."""
+
+    published: Published
+    wording: str
+    confidence: float
+    conflicts: tuple[str, ...]
+    hit: Hit
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What to do with one message, and why.
+
+    `kind` is the red line (R5) for band refused, the sort of small talk for conversation, else None. `searched` is the text
+    that was searched (with the question before it, when this one leans on it).
+    """
+
+    question: str
+    searched: str
+    band: Band
+    kind: str | None
+    candidates: tuple[Candidate, ...]
+    articles: tuple[ArticleHit, ...]
+    frames: tuple[str, ...]
+    reasons: tuple[str, ...]
+    milliseconds: float
+
+    @property
+    def offers(self) -> tuple[Candidate, ...]:
+        """The candidates worth showing as choices: the best, and what is not far behind it."""
+        best = self.candidates[0].confidence if self.candidates else 0.0
+        return tuple(c for c in self.candidates[:OFFERED] if c.confidence >= best / 4)
+
+    @property
+    def answer(self) -> Candidate | None:
+        """The one entry that answers, in band answer."""
+        return self.candidates[0] if self.band == "answer" else None
+
+    def as_asking(self) -> Asking:
+        """What is written down about this question."""
+        best = self.answer
+        return Asking(
+            self.question,
+            self.band,
+            best.published.entry.id if best else None,
+            best.published.hash if best else None,
+            self.candidates[0].confidence if self.candidates else 0.0,
+            tuple(c.published.entry.id for c in self.offers),
+            self.reasons,
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """The command line's form (DESIGN section 8)."""
+        best = self.answer
+        cited = [(c.law, c.article) for c in best.published.entry.basis] if best else [(a.law, a.article) for a in self.articles]
+        return {
+            "q": self.question,
+            "band": self.band,
+            "entry": best.published.entry.id if best else None,
+            "confidence": round(self.candidates[0].confidence, 4) if self.candidates else 0.0,
+            "candidates": [
+                {"entry": c.published.entry.id, "question": c.published.entry.question, "confidence": round(c.confidence, 4)}
+                for c in self.candidates
+            ],
+            "articles": [{"law": law, "article": article} for law, article in cited],
+            "reasons": list(self.reasons),
+            "ms": round(self.milliseconds, 2),
+        }
+
+
+class Answering:
+    """Answers from the index generation it was last given; safe to use from one thread at a time."""
+
+    def __init__(
+        self,
+        database: Database,
+        encoder: Encoder,
+        calibration: Calibration,
+        opened: Opened,
+        clock: Callable[[], datetime],
+        only_reviewed: bool = False,
+    ) -> None:
+        self._database, self._encoder, self._calibration, self._clock = database, encoder, calibration, clock
+        self._only_reviewed = only_reviewed
+        self.opened = opened
+
+    def serve(self, opened: Opened) -> None:
+        """Answer from another generation from now on; a question being answered finishes with the one it began with."""
+        self.opened = opened
+
+    def reply_to(self, question: str, before: str | None = None, k: int = OFFERED) -> Verdict:
+        """Decide about one message; `before` is the question before it in the same conversation.
+
+        Outcomes: answer (one sure entry), offer (up to three to choose from), need (nothing sure), conversation (small talk), refused.
+        """
+        began = time.perf_counter()
+        opened = self.opened
+        rule = refusal(question)
+        talk = None if rule else small_talk(question)
+        leaning = before if before and not rule and not talk and _leans(question) else None
+        searched = f"{leaning} {question}"[-LONGEST_QUESTION:] if leaning else question[:LONGEST_QUESTION]
+        vector = self._encoder.encode([searched])[0]
+        candidates = self._candidates(opened, vector, searched, question, k)
+        band, reasons = self._band(rule, talk, candidates)
+        articles = self._articles(opened, vector, searched) if band in ("offer", "need") else ()
+        if leaning:
+            reasons = ("接着上一个问题一起搜索", *reasons)
+        spent = (time.perf_counter() - began) * 1000
+        frames = framing(question) if band in ("answer", "offer", "need") else ()
+        return Verdict(question, searched, band, rule or talk, candidates, articles, frames, reasons, spent)
+
+    def statutes(self, text: str, k: int) -> list[ArticleHit]:
+        """Ranked articles in force today for a question; empty without imported laws."""
+        opened = self.opened
+        if opened.laws is None:
+            return []
+        return opened.laws.search(self._encoder.encode([text])[0], text, self._clock().date(), k)
+
+    def entry(self, entry_id: str) -> Published | None:
+        """A published, valid entry by id: what a tapped candidate opens."""
+        today = self._clock().date()
+        found = self._database.read(lambda db: library.published(db, entry_id, today)).result()
+        return found if found and self.may_answer(found) else None
+
+    def may_answer(self, item: Published) -> bool:
+        """Whether this entry may be shown: with `only_reviewed`, only what a reviewer of the court published."""
+        return bool(item.reviewed_by) or not self._only_reviewed
+
+    def _candidates(self, opened: Opened, vector: Vector, searched: str, question: str, k: int) -> tuple[Candidate, ...]:
+        # A few more than shown: some may have been withdrawn since the index was built, and margins need rivals.
+        hits = search_vector(opened.entries, vector, searched, max(k, OFFERED) + 5)
+        confidences = self._calibration.confidences(hits, len(split_terms(searched)))
+        found = self._database.read(lambda db: self._published(db, [hit.key for hit in hits])).result()
+        candidates = [
+            Candidate(found[hit.key], hit.wording, confidence, _conflicts(question, hit.wording), hit)
+            for hit, confidence in zip(hits, confidences, strict=True)
+            if hit.key in found
+        ]
+        return tuple(sorted(candidates, key=lambda c: -c.confidence)[:k])
+
+    def _published(self, db: Db, keys: list[str]) -> dict[str, Published]:
+        today = self._clock().date()
+        found = {key: library.published(db, key, today) for key in keys}
+        return {key: item for key, item in found.items() if item and self.may_answer(item)}
+
+    def _band(self, rule: str | None, talk: str | None, candidates: tuple[Candidate, ...]) -> tuple[Band, tuple[str, ...]]:
+        if rule:
+            return "refused", (f"触发红线 {rule}",)
+        if talk:
+            return "conversation", (f"寒暄或无法当作问题（{talk}）",)
+        if not candidates:
+            return "need", ("没有可用的条目",)
+        best = candidates[0]
+        sure = best.confidence >= self._calibration.answer_from
+        if sure and not best.conflicts:
+            return "answer", (f"把握 {best.confidence:.2f}，达到直接答复的标准",)
+        reasons = best.conflicts if sure else (f"最像的条目把握 {best.confidence:.2f}，不够直接答复",)
+        if best.confidence >= self._calibration.offer_from:
+            return "offer", reasons
+        return "need", reasons
+
+    def _articles(self, opened: Opened, vector: Vector, searched: str) -> tuple[ArticleHit, ...]:
+        if opened.laws is None:
+            return ()
+        hits = opened.laws.search(vector, searched, self._clock().date(), RELATED_ARTICLES)
+        return tuple(hit for hit in hits if hit.in_force)
+
+
+def _conflicts(question: str, wording: str) -> tuple[str, ...]:
+    """Reasons not to answer; a check that fails is itself one."""
+    try:
+        return tuple(conflicts(question, wording))
+    except Exception:
+        log.exception("polarity check failed")
+        return ("防错检查没有完成",)
+
+
+def _leans(question: str) -> bool:
+    """Whether a question can hardly be understood without the one before it."""
+    text = clean(question)
+    return len(text) <= 12 and bool(_LEANS.search(text)) or len(text) <= 5

@@ -1,0 +1,77 @@
+"""Turns what was read into pages. Everything is escaped unless a template says otherwise, and none does."""
+
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from aiohttp import web
+
+from bot.access import ROLES, Session, Staff
+from bot.console.drafts import READERS
+from knowledge.court import Court
+
+HERE = Path(__file__).parent
+STATIC = {"console.css": "text/css", "icon.svg": "image/svg+xml"}
+TITLES = {
+    400: "没有做成",
+    403: "不能这样做",
+    404: "没有找到",
+    405: "不能这样打开",
+    409: "情况有变，还没有提交",
+    413: "内容太长",
+    429: "尝试太多次",
+    500: "系统出了问题",
+    503: "暂时做不了",
+}
+
+
+class Pages:
+    """The console's templates, with what every page shows: the court, the watermark, who is signed in."""
+
+    def __init__(self, court: Court) -> None:
+        self._court = court
+        self._static = {name: (HERE / "static" / name).read_bytes() for name in STATIC}
+        self._templates = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(HERE / "templates"),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.filters |= {"moment": _moment, "day": _day}
+
+    def show(self, template: str, session: Session | None, status: int = HTTPStatus.OK, **shown: Any) -> web.Response:
+        """One page."""
+        text = self._templates.get_template(f"{template}.html").render(
+            court_name=self._court.name or "区人民法院（演示）",
+            watermark=self._court.watermark if self._court.is_demo else "",
+            me=session.staff if session else None,
+            my_roles=_roles(session.staff) if session else "",
+            reads_drafts=session is not None and session.staff.may(READERS),
+            csrf=session.csrf if session else "",
+            **shown,
+        )
+        return web.Response(text=text, status=status, content_type="text/html")
+
+    def problem(self, status: int, text: str, session: Session | None = None, kept: str = "") -> web.Response:
+        """What went wrong, one next step, and what the person had typed where it would be lost."""
+        return self.show("problem", session, status, title=TITLES.get(status, TITLES[400]), text=text, kept=kept)
+
+    def static(self, name: str) -> web.Response | None:
+        """A file the pages need."""
+        if name not in STATIC:
+            return None
+        return web.Response(body=self._static[name], content_type=STATIC[name], charset="utf-8")
+
+
+def _roles(staff: Staff) -> str:
+    return "、".join(name for role, name in ROLES.items() if role in staff.roles)
+
+
+def _moment(stamp: str) -> str:
+    return stamp[:16].replace("T", " ")
+
+
+def _day(stamp: object) -> str:
+    return str(stamp)[:10]

@@ -1,0 +1,140 @@
+"""Free questions: the main path. on_question -> reply_to -> search -> nearest | matching."""
+
+from collections.abc import Awaitable, Callable
+
+from aiogram import Router
+from aiogram.types import CallbackQuery, Message
+
+from bot import desk, replies
+from bot.answering import Answering, Verdict
+from bot.conversation.filters import Text
+from bot.inbox import Outcome
+from bot.outbox import Mail, Saying
+from bot.red_lines import refusal
+from bot.turn import Turn
+from knowledge.court import Court
+from knowledge.database import Db, row
+from knowledge.ledger.deadlines import Calendar
+from knowledge.ledger.needs import move, open_need, record_asking
+
+LONGEST = 4000
+ASKER = frozenset({"asker"})
+Think = Callable[[Callable[[], Verdict]], Awaitable[Verdict]]
+
+
+def router() -> Router:
+    """The last router: whatever no other took is a question, or something that cannot be read."""
+    questions = Router(name="ask")
+    questions.message.register(on_question, Text())
+    questions.message.register(on_unreadable)
+    questions.edited_message.register(on_edited)
+    questions.callback_query.register(on_stale_button)
+    return questions
+
+
+async def on_question(
+    message: Message, turn: Turn, text: str, answering: Answering, court: Court, calendar: Calendar, think: Think
+) -> None:
+    """Answered, offered, recorded as a need, small talk, or refused; while a person has the chat, added to the need."""
+    turn.conversation.pop("expecting", None)
+    if len(text) > LONGEST:
+        await turn.close("refused", replies.say(replies.TOO_LONG))
+        return
+    held = turn.conversation.get("person")
+    if held and refusal(text) != "R5":
+        await turn.close("need", doing=lambda db, mail: add_to_need(db, mail, turn, held, text, court))
+        return
+    verdict = await think(lambda: answering.reply_to(text, turn.conversation.get("before")))
+    if verdict.band == "refused":
+        await turn.close("refused", replies.refusal(verdict.kind or ""))
+    elif verdict.band == "conversation":
+        await turn.close("conversation", replies.small_talk(verdict.kind or ""))
+    else:
+        turn.conversation["before"] = verdict.searched[-200:]
+        await turn.close(OUTCOMES[verdict.band], doing=lambda db, mail: carry_out(db, mail, turn, verdict, court, calendar))
+
+
+OUTCOMES: dict[str, Outcome] = {"answer": "answered", "offer": "offered", "need": "need"}
+
+
+def carry_out(db: Db, mail: Mail, turn: Turn, verdict: Verdict, court: Court, calendar: Calendar) -> Outcome | None:
+    """Write the question down and reply as the verdict says."""
+    best = verdict.answer
+    asking_id = record_asking(db, verdict.as_asking(), turn.at, turn.incoming.id, turn.asker.id, turn.asker.person_id)
+    if best:
+        mail.reply(replies.answer(best.published, asking_id, verdict.frames))
+        return None
+    if verdict.band == "offer":
+        mail.reply(replies.offer(verdict, asking_id))
+        return None
+    likely = verdict.candidates[0] if verdict.candidates and verdict.candidates[0].confidence > 0.1 else None
+    return log_need(db, mail, turn, asking_id, court, calendar, likely.published.entry.topic if likely else None, verdict)
+
+
+def log_need(
+    db: Db,
+    mail: Mail,
+    turn: Turn,
+    asking_id: int,
+    court: Court,
+    calendar: Calendar,
+    topic: str | None = None,
+    verdict: Verdict | None = None,
+) -> Outcome:
+    """Make a need of an asking, give its receipt and tell the staff; over the daily limit it stays on record without a number."""
+    if _over_limit(db, turn, court):
+        mail.reply(replies.say(replies.TOO_MANY_NEEDS))
+        return "refused"
+    no = open_need(db, asking_id, "机器人", turn.at, topic)
+    asked = row(db, "SELECT t.body, n.received_at FROM needs n JOIN texts t ON t.id = n.text_id WHERE n.no = ?", no) or {}
+    mail.reply(
+        replies.receipt(no, desk.due_date(asked["received_at"], court, calendar), court.answer_days, verdict.articles if verdict else ())
+    )
+    desk.tell_staff(db, mail, no, asked["body"] or "", court, "新需求")
+    return "need"
+
+
+def add_to_need(db: Db, mail: Mail, turn: Turn, no: str, text: str, court: Court) -> Outcome | None:
+    """What the asker adds goes into the need's history; staff are told. A need that is over gives the chat back to the bot."""
+    need = row(db, "SELECT state FROM needs WHERE no = ?", no)
+    if need is None or need["state"] not in ("submitted", "registered", "reopened", "replied"):
+        turn.conversation.pop("person", None)
+        mail.reply(Saying(f"{no} 已经办完，机器人继续为您服务。请把问题再发一遍。"))
+        return "conversation"
+    move(db, no, "add", "asker", ASKER, turn.at, text)
+    mail.reply(replies.added(no))
+    desk.tell_staff(db, mail, no, text, court, "提问人补充")
+    return None
+
+
+async def on_unreadable(message: Message, turn: Turn) -> None:
+    """A photo, a voice message, only spaces: what to do instead."""
+    await turn.close("conversation", replies.say(replies.UNREADABLE))
+
+
+async def on_edited(message: Message, turn: Turn) -> None:
+    """An edited message: its answer may be on its way, so the person is asked to send it again."""
+    await turn.close("conversation", replies.say(replies.EDITED))
+
+
+async def on_stale_button(query: CallbackQuery, turn: Turn) -> None:
+    """A button nobody knows any more, or of somebody else's message."""
+    await turn.close("conversation", replies.say(replies.STALE_BUTTON))
+
+
+def _over_limit(db: Db, turn: Turn, court: Court) -> bool:
+    """Whether this asker or this address has made enough needs today."""
+    today = turn.at.date().isoformat()
+    by_asker = row(
+        db, "SELECT count(*) AS n FROM askings WHERE asker_id = ? AND need_no IS NOT NULL AND asked_at >= ?", turn.asker.id, today
+    )
+    if by_asker and by_asker["n"] >= court.anonymous_needs_per_asker:
+        return True
+    by_address = row(
+        db,
+        "SELECT count(*) AS n FROM askings a JOIN inbox i ON i.id = a.inbox_id"
+        " WHERE i.address = ? AND a.need_no IS NOT NULL AND i.received_at >= ?",
+        turn.incoming.address,
+        today,
+    )
+    return bool(turn.incoming.address and by_address and by_address["n"] >= court.anonymous_needs_per_address)

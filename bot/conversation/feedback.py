@@ -1,0 +1,146 @@
+"""What people say of answers: this one, none of these, solved, not solved, give me a person."""
+
+import json
+
+from aiogram import F, Router
+from aiogram.types import CallbackQuery
+
+from bot import desk, replies
+from bot.answering import Answering
+from bot.conversation.ask import ASKER, add_to_need, log_need
+from bot.conversation.filters import Expecting, pressed
+from bot.inbox import Outcome
+from bot.outbox import Mail
+from bot.replies import ActionButton, EntryButton, FeedbackButton, NeedButton
+from bot.turn import Turn
+from knowledge import library
+from knowledge.court import Court
+from knowledge.database import Db
+from knowledge.ledger.deadlines import Calendar
+from knowledge.ledger.needs import Asking, asking_of, move, open_need, record_asking, set_feedback
+
+
+def router() -> Router:
+    """Buttons under answers, offers and replies of the court."""
+    buttons = Router(name="feedback")
+    buttons.callback_query.register(on_choice, EntryButton.filter())
+    buttons.callback_query.register(on_feedback, FeedbackButton.filter())
+    buttons.callback_query.register(on_reply_feedback, NeedButton.filter())
+    buttons.callback_query.register(on_person, ActionButton.filter(F.name == "person"))
+    buttons.callback_query.register(on_resume, ActionButton.filter(F.name == "resume"))
+    buttons.callback_query.register(on_add, ActionButton.filter(F.name == "add"))
+    buttons.message.register(on_addition, Expecting("add"))
+    return buttons
+
+
+async def on_choice(
+    query: CallbackQuery, callback_data: EntryButton, turn: Turn, answering: Answering, court: Court, calendar: Calendar
+) -> None:
+    """A candidate was tapped: its answer. 都不是, or an entry withdrawn meanwhile: a need."""
+
+    def choose(db: Db, mail: Mail) -> Outcome:
+        asking = asking_of(db, callback_data.asking, turn.asker.id)
+        if asking is None:
+            mail.reply(replies.say(replies.STALE_BUTTON))
+            return "conversation"
+        mail.reply(replies.buttons_gone(pressed(query)))
+        offered = json.loads(asking["candidates"] or "[]")
+        chosen = offered[callback_data.place] if 0 <= callback_data.place < len(offered) else None
+        item = library.published(db, chosen, turn.at.date()) if chosen else None
+        if item is None or not answering.may_answer(item):
+            set_feedback(db, asking["id"], "none_of_these")
+            return log_need(db, mail, turn, asking["id"], court, calendar)
+        db.execute(
+            "UPDATE askings SET band = 'answer', entry_id = ?, entry_hash = ? WHERE id = ?", [item.entry.id, item.hash, asking["id"]]
+        )
+        mail.reply(replies.answer(item, asking["id"]))
+        return "answered"
+
+    await turn.close("answered", doing=choose)
+
+
+async def on_feedback(query: CallbackQuery, callback_data: FeedbackButton, turn: Turn, court: Court, calendar: Calendar) -> None:
+    """解决了: thanks. 没解决: a need with everything known. 找法院工作人员: a need, and the bot falls silent."""
+
+    def take(db: Db, mail: Mail) -> Outcome:
+        asking = asking_of(db, callback_data.asking, turn.asker.id)
+        if asking is None:
+            mail.reply(replies.say(replies.STALE_BUTTON))
+            return "conversation"
+        mail.reply(replies.buttons_gone(pressed(query)))
+        set_feedback(db, asking["id"], callback_data.verdict)
+        if callback_data.verdict == "solved":
+            mail.reply(replies.feedback_thanks())
+            return "conversation"
+        if callback_data.verdict == "person":
+            return call_person(db, mail, turn, asking["id"], court)
+        return log_need(db, mail, turn, asking["id"], court, calendar)
+
+    await turn.close("need", doing=take)
+
+
+async def on_reply_feedback(query: CallbackQuery, callback_data: NeedButton, turn: Turn, court: Court) -> None:
+    """The court's reply solved it, or not: then the need is open again with its whole context."""
+
+    def take(db: Db, mail: Mail) -> Outcome:
+        asking = asking_of(db, callback_data.asking, turn.asker.id)
+        if asking is None or not asking["need_no"]:
+            mail.reply(replies.say(replies.STALE_BUTTON))
+            return "conversation"
+        no = asking["need_no"]
+        solved = callback_data.verdict == "solved"
+        move(db, no, "confirm" if solved else "reopen", "asker", ASKER, turn.at)
+        set_feedback(db, asking["id"], callback_data.verdict)
+        mail.reply(replies.buttons_gone(pressed(query)), replies.need_closed(no) if solved else replies.need_reopened(no))
+        if not solved:
+            desk.tell_staff(db, mail, no, asking["text"] or "", court, "答复未解决，重新打开")
+        return "conversation" if solved else "need"
+
+    await turn.close("need", doing=take)
+
+
+async def on_person(query: CallbackQuery, turn: Turn, court: Court) -> None:
+    """A person is asked for outside of any answer; what was asked last goes along."""
+    text = turn.conversation.get("before") or "（请求联系工作人员）"
+
+    def take(db: Db, mail: Mail) -> Outcome:
+        asking_id = record_asking(db, Asking(text, "need"), turn.at, turn.incoming.id, turn.asker.id, turn.asker.person_id)
+        return call_person(db, mail, turn, asking_id, court)
+
+    await turn.close("need", doing=take)
+
+
+def call_person(db: Db, mail: Mail, turn: Turn, asking_id: int, court: Court) -> Outcome:
+    """Make a need for a person; from now on what is typed here is added to it."""
+    no = open_need(db, asking_id, "机器人", turn.at)
+    turn.conversation["person"] = no
+    asking = asking_of(db, asking_id, turn.asker.id) or {}
+    mail.reply(replies.person_called(no, court))
+    desk.tell_staff(db, mail, no, asking.get("text") or "", court, "要求人工")
+    return "need"
+
+
+async def on_resume(query: CallbackQuery, turn: Turn) -> None:
+    """The bot answers again."""
+    turn.conversation.pop("person", None)
+    await turn.close("conversation", replies.buttons_gone(pressed(query)), replies.say(replies.HANDED_BACK))
+
+
+async def on_add(query: CallbackQuery, callback_data: ActionButton, turn: Turn) -> None:
+    """Something is to be added to a need: ask for it."""
+    turn.conversation["expecting"] = f"add:{callback_data.about}"
+    await turn.close("conversation", replies.say(f"请写下要补充到 {callback_data.about} 的内容："))
+
+
+async def on_addition(message: object, turn: Turn, about: str, text: str, court: Court) -> None:
+    """The addition itself, if the need is this person's."""
+
+    def take(db: Db, mail: Mail) -> Outcome | None:
+        turn.conversation.pop("expecting", None)
+        mine = db.execute("SELECT 1 FROM askings WHERE need_no = ? AND person_id = ?", [about, turn.asker.person_id]).fetchone()
+        if not mine:
+            mail.reply(replies.say(replies.STALE_BUTTON))
+            return "conversation"
+        return add_to_need(db, mail, turn, about, text, court)
+
+    await turn.close("need", doing=take)

@@ -1,0 +1,142 @@
+"""Opens a data folder: database, court configuration, model, index, and what answers from them.
+
+The command line and the running bot start the same way, so `ask` answers exactly as the bot does. On an empty data folder
+the shipped content is indexed first; after an upgrade that changed it, again.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bot.settings import Settings
+from knowledge import library
+from knowledge.clock import now
+from knowledge.court import CONTENT, Court, Topic, load_court, load_topics
+from knowledge.database import Database
+from knowledge.ledger.deadlines import Calendar
+
+if TYPE_CHECKING:
+    from bot.answering import Answering
+    from indexing.building import Generation
+    from indexing.encoder import Encoder
+
+Progress = Callable[[str, int, int], None]
+SHIPPED_CALIBRATION = CONTENT.parent.parent / "indexing" / "model" / "calibration.json"
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where things lie inside the data folder."""
+
+    data: Path
+
+    @property
+    def database(self) -> Path:
+        """The one SQLite file."""
+        return self.data / "yuanqitong.db"
+
+    @property
+    def index(self) -> Path:
+        """Index generations."""
+        return self.data / "index"
+
+    @property
+    def documents(self) -> Path:
+        """Documents dropped in by admins."""
+        return self.data / "documents"
+
+
+class Opened:
+    """An opened data folder; what is expensive is opened when first asked for."""
+
+    def __init__(self, settings: Settings, clock: Callable[[], datetime] = now, progress: Progress | None = None) -> None:
+        self.settings, self.clock, self._progress = settings, clock, progress
+        self.folders = Folders(settings.data_dir)
+
+    @cached_property
+    def database(self) -> Database:
+        """The database, brought to the newest schema. Raises StorageFailed."""
+        return Database(self.folders.database, self.settings.database_synchronous)
+
+    @cached_property
+    def court(self) -> Court:
+        """The court's configuration. Raises Unreadable."""
+        return load_court(self.folders.data)
+
+    @cached_property
+    def topics(self) -> dict[str, Topic]:
+        """The taxonomy."""
+        return load_topics()
+
+    @cached_property
+    def calendar(self) -> Calendar:
+        """The court's calendar. Raises Unreadable."""
+        return Calendar.load(self.folders.data / "calendar.csv")
+
+    @cached_property
+    def encoder(self) -> "Encoder":
+        """The embedding model. Raises IndexUnusable when the one that is configured is not here."""
+        from indexing.encoder import load_encoder
+
+        return load_encoder(self.settings.embedding_model)
+
+    @cached_property
+    def answering(self) -> "Answering":
+        """What answers questions from the current index, which is built first where there is none.
+
+        Raises IndexUnusable when the index is damaged or another model's.
+        """
+        from bot.answering import Answering
+        from indexing.building import open_generation
+        from indexing.confidence import load_calibration
+
+        generation = self.ensure_index()
+        return Answering(
+            self.database,
+            self.encoder,
+            load_calibration(self.calibration_file, self.encoder.fingerprint),
+            open_generation(self.folders.index, generation, self.encoder),
+            self.clock,
+            self.settings.answer_only_reviewed,
+        )
+
+    @property
+    def calibration_file(self) -> Path:
+        """The court's own calibration, else the shipped one."""
+        own = self.folders.data / "calibration.json"
+        return own if own.exists() else SHIPPED_CALIBRATION
+
+    def ensure_index(self) -> "Generation":
+        """The current generation; built where there is none, rebuilt when the shipped content is another one."""
+        from indexing.building import current, reindex
+
+        generation = current(self.folders.index)
+        fingerprint = shipped_fingerprint()
+        if generation and self.database.read(lambda db: library.recall(db, "shipped_content", None)).result() == fingerprint:
+            return generation
+        report = reindex(self.database, self.folders.index, self.encoder, self.clock(), progress=self._progress)
+        self.remember_shipped()
+        return report.generation
+
+    def remember_shipped(self) -> None:
+        """Note which shipped content the index was built from."""
+        fingerprint = shipped_fingerprint()
+        self.database.write(lambda db: library.remember(db, "shipped_content", fingerprint)).result()
+
+    def close(self) -> None:
+        """Close what was opened."""
+        for name in ("encoder", "database"):
+            if name in self.__dict__:
+                self.__dict__[name].close()
+
+
+def shipped_fingerprint() -> str:
+    """A hash over the shipped content."""
+    digest = hashlib.sha256()
+    for path in sorted(p for folder in ("faq", "guides") for p in (CONTENT / folder).iterdir()):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,50 @@
+"""/topics: every published answer on one plain page, for people who would rather look than ask. No script needed."""
+
+import asyncio
+from pathlib import Path
+
+from aiohttp import web
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from bot.replies import UNREVIEWED
+from bot.startup import Opened
+from knowledge import library
+from knowledge.library import Published
+
+
+class TopicsPage:
+    """Lists groups, leaves and their answers as they are in the library now."""
+
+    def __init__(self, opened: Opened) -> None:
+        self._opened = opened
+        folder = Path(__file__).parent / "channels" / "page"
+        environment = Environment(loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined)
+        self._template = environment.get_template("topics.html")
+        self._style = (folder / "topics.css").read_text(encoding="utf-8")
+
+    def attach(self, application: web.Application) -> None:
+        """Add /topics."""
+        application.router.add_get("/topics", self._show)
+        application.router.add_get("/static/topics.css", self._show_style)
+
+    async def _show_style(self, request: web.Request) -> web.Response:
+        return web.Response(text=self._style, content_type="text/css", headers={"Cache-Control": "public, max-age=3600"})
+
+    async def _show(self, request: web.Request) -> web.Response:
+        today = self._opened.clock().date()
+        found = await asyncio.wrap_future(self._opened.database.read(library.all_published))
+        only_reviewed = self._opened.settings.answer_only_reviewed
+        shown = [item for item in found if item.entry.kind != "passage" and item.entry.valid_on(today) and (item.reviewed_by or not only_reviewed)]
+        page = self._template.render(court=self._opened.court, groups=self._grouped(shown), unreviewed=UNREVIEWED)
+        return web.Response(text=page, content_type="text/html")
+
+    def _grouped(self, items: list[Published]) -> list[tuple[str, list[tuple[str, list[Published]]]]]:
+        """(group name, [(leaf name, entries)]) in the order of the taxonomy; empty leaves are left out."""
+        by_leaf: dict[str, list[Published]] = {}
+        for item in items:
+            by_leaf.setdefault(item.entry.topic or "", []).append(item)
+        groups: dict[str, list[tuple[str, list[Published]]]] = {}
+        for topic in self._opened.topics.values():
+            if topic.code in by_leaf:
+                groups.setdefault(topic.group_name, []).append((topic.name, by_leaf[topic.code]))
+        return list(groups.items())

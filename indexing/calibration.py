@@ -1,0 +1,172 @@
+"""Fits `confidence`: how sure may we be of a candidate, judging by features that carry over?
+
+    python -m indexing.calibration --data ../shared/data
+
+Evidence comes from two libraries, our own entries and the questions of `lecoqa_train.jsonl`, and from street paraphrases that
+the model has never been trained on (`paraphrases.held_out`). Each such question is asked twice: with its entry in the library, and
+with it left out, when the right thing is not to answer. Questions that no entry answers are asked as well. The weights are a
+logistic regression over the first three candidates; the threshold for a direct answer is the lowest whose precision, by
+cross-validation over entries, has a 95 % lower bound of the promised value (Wilson).
+"""
+
+import hashlib
+import json
+import math
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from indexing import local
+from indexing.confidence import FEATURES, features
+from indexing.encoder import SHIPPED, Encoder, load_encoder
+from indexing.evaluation import Share
+from indexing.index import Unit
+from indexing.paraphrases import Paraphrase, held_out, load_paraphrases, load_unanswerable
+from indexing.polarity import conflicts
+from indexing.search import search
+from indexing.words import terms
+from knowledge.errors import BadInput
+from knowledge.sources import read_sources
+
+if TYPE_CHECKING:
+    from sklearn.linear_model import LogisticRegression
+
+FOLDS = 5
+JUDGED = 3
+PROMISED = 0.95
+"""Precision of direct answers that the 95 % lower bound must reach."""
+OFFER_FROM = 0.2
+CONTENT = Path(__file__).parent.parent / "knowledge" / "content"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One candidate of one question: its features, whether it is right, and whether polarity speaks against it."""
+
+    group: str
+    first: bool
+    values: list[float]
+    right: bool
+    conflict: bool
+
+
+def collect(encoder: Encoder, library: dict[str, tuple[str, ...]], questions: Sequence[Paraphrase], nothing: Iterable[str]) -> list[Sample]:
+    """Samples from one library (`id -> wordings`): every question with its entry present and left out, and the unanswerable."""
+    samples: list[Sample] = []
+    with tempfile.TemporaryDirectory() as scratch:
+        whole = _index(Path(scratch) / "whole", library, encoder)
+        for question in questions:
+            samples += _judge(whole, encoder, question.text, question.entry)
+        for text in nothing:
+            samples += _judge(whole, encoder, text, None)
+        for fold in range(FOLDS):
+            kept = {key: wordings for key, wordings in library.items() if _fold(key) != fold}
+            index = _index(Path(scratch) / f"fold-{fold}", kept, encoder)
+            for question in questions:
+                if _fold(question.entry) == fold:
+                    samples += _judge(index, encoder, question.text, None, question.entry)
+    return samples
+
+
+def fit(samples: Sequence[Sample]) -> dict[str, Any]:
+    """Weights, thresholds and the evidence for them. Raises BadInput when all samples are of one kind."""
+    x = np.array([sample.values for sample in samples])
+    y = np.array([sample.right for sample in samples])
+    if y.all() or not y.any():
+        raise BadInput("校准数据只有一种结果（全对或全错），不能校准。请补充另一种。")
+    folds = np.array([_fold(sample.group) for sample in samples])
+    predicted = np.zeros(len(samples))
+    for fold in range(FOLDS):
+        here = folds == fold
+        predicted[here] = _regression(x[~here], y[~here]).predict_proba(x[here])[:, 1]
+    model = _regression(x, y)
+    first = np.array([sample.first and not sample.conflict for sample in samples])
+    threshold, precision = _threshold(predicted[first], y[first])
+    return {
+        "weights": dict(zip(FEATURES, map(float, model.coef_[0]), strict=True)),
+        "intercept": float(model.intercept_[0]),
+        "answer_from": threshold,
+        "offer_from": OFFER_FROM,
+        "evidence": {
+            "samples": len(samples),
+            "questions": int(sum(sample.first for sample in samples)),
+            "promised": PROMISED,
+            "precision": str(precision),
+            "answered": str(Share(precision.total, int(first.sum()))),
+            "brier": float(np.mean((predicted - y) ** 2)),
+        },
+    }
+
+
+def _regression(x: NDArray[np.float64], y: NDArray[np.bool_]) -> "LogisticRegression":
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(C=10.0, max_iter=2000).fit(x, y)
+
+
+def _threshold(predicted: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[float, Share]:
+    """The lowest probability from which the promise holds on all that is above it; infinity when it never holds."""
+    order = np.argsort(-predicted)
+    best: tuple[float, Share] = (math.inf, Share(0, 0))
+    hits = 0
+    for total, i in enumerate(order, 1):
+        hits += int(right[i])
+        share = Share(hits, total)
+        if total >= 30 and share.interval[0] >= PROMISED:
+            best = (float(predicted[i]), share)
+    return best
+
+
+def _judge(index: local.LocalIndex, encoder: Encoder, text: str, entry: str | None, group: str | None = None) -> list[Sample]:
+    hits = search(index, encoder, text, 8)
+    count = len(terms(text))
+    return [
+        Sample(group or entry or text, i == 0, features(hits, i, count), hits[i].key == entry, bool(conflicts(text, hits[i].wording)))
+        for i in range(min(JUDGED, len(hits)))
+    ]
+
+
+def _index(folder: Path, library: dict[str, tuple[str, ...]], encoder: Encoder) -> local.LocalIndex:
+    units = [Unit(key, wording) for key, wordings in library.items() for wording in wordings]
+    return local.build(folder, units, encoder, {"kind": "calibration"})
+
+
+def _fold(key: str) -> int:
+    return hashlib.sha256(key.encode()).digest()[0] % FOLDS
+
+
+def own_library() -> dict[str, tuple[str, ...]]:
+    """Our own entries as they are searched."""
+    reading = read_sources([CONTENT / "faq", CONTENT / "guides"])
+    return {entry.id: entry.searchable_texts() for entry in reading.entries}
+
+
+def lecoqa_library(data: Path) -> dict[str, tuple[str, ...]]:
+    """The questions of lecoqa_train, each by its own wording alone: a library with one wording an entry."""
+    reading = read_sources([data / "legal_qa" / "lecoqa_train.jsonl"])
+    return {entry.id.partition(":")[2]: entry.searchable_texts() for entry in reading.entries}
+
+
+@click.command()
+@click.option("--data", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True, help="shared data folder")
+@click.option("--out", type=click.Path(path_type=Path), default=SHIPPED / "calibration.json", help="where to write the calibration")
+def main(data: Path, out: Path) -> None:
+    """Calibrate the shipped model and print the evidence."""
+    encoder = load_encoder()
+    unseen = [line for line in load_paraphrases() if held_out(line.text)]
+    own = [line for line in unseen if not line.entry.isdigit()]
+    street = [line for line in unseen if line.entry.isdigit()]
+    samples = collect(encoder, own_library(), own, load_unanswerable()) + collect(encoder, lecoqa_library(data), street, [])
+    calibration = {"model": encoder.fingerprint} | fit(samples)
+    out.write_text(json.dumps(calibration, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    click.echo(json.dumps(calibration, ensure_ascii=False, indent=1))
+
+
+if __name__ == "__main__":
+    main()

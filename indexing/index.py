@@ -1,0 +1,53 @@
+"""What a search index promises, whatever keeps it.
+
+A corpus is a list of units: short texts, each belonging to a key (an entry id, an article of a law). An index over a
+corpus finds the units nearest to a vector and the units that share terms with a question. It is immutable: a change
+makes another one. This protocol is the one seam of the product; `local.py` keeps it with FAISS and SQLite.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One searchable text and the key it belongs to."""
+
+    key: str
+    text: str
+
+
+class Found(NamedTuple):
+    """A unit by its number in the index, and its score: cosine in -1..1, or BM25 from 0 up."""
+
+    unit: int
+    score: float
+
+
+class SearchIndex(Protocol):
+    """An opened, immutable index over one corpus."""
+
+    @property
+    def size(self) -> int:
+        """How many units it holds."""
+
+    def nearest(self, vector: Vector, k: int) -> list[Found]:
+        """The `k` units with the highest cosine to `vector` (shape (dimension,), unit length), best first."""
+
+    def matching(self, terms: Sequence[str], k: int) -> list[Found]:
+        """The `k` units with the highest BM25 for `terms`, best first."""
+
+    def cosines(self, vector: Vector, units: Sequence[int]) -> list[float]:
+        """The cosine of `vector` to each of `units`."""
+
+    def units(self, numbers: Sequence[int]) -> dict[int, Unit]:
+        """The units with these numbers."""
+
+    def rarity(self, terms: Sequence[str]) -> dict[str, float]:
+        """BM25's inverse document frequency of each term; a term of no unit has the highest."""

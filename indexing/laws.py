@@ -1,0 +1,177 @@
+"""The corpus of laws: every article of every version, and which of them may be shown today.
+
+Only articles that are in force, unknown or still to come are searched; which of them count is decided on the day of the
+question, so a law that begins on a known day takes over on that day without a reindex. Older versions stay readable, so that a
+citation of one can be called what it is.
+"""
+
+import hashlib
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+from indexing import local
+from indexing.encoder import Encoder
+from indexing.index import Found, Unit, Vector
+from indexing.local import LocalIndex, Progress
+from indexing.search import LEXICAL_SHARE
+from indexing.words import terms as split_terms
+from knowledge.files import Refused
+from knowledge.statutes import Law, read_laws, standings
+
+LONGEST = 600
+"""Characters of an article that are searched in one unit; the rest of a long one is a second unit, and so on."""
+
+
+class _Version(NamedTuple):
+    id: int
+    title: str
+    version: str | None
+    status: str
+
+
+@dataclass(frozen=True)
+class ArticleHit:
+    """An article found; `version` is the law's effective (else publication) date."""
+
+    law: str
+    article: str
+    version: str | None
+    text: str
+    score: float
+    in_force: bool
+
+
+class LawCorpus:
+    """An opened corpus of laws."""
+
+    def __init__(self, index: LocalIndex) -> None:
+        self._index = index
+        self._standing_on = lru_cache(maxsize=4)(self._compute_standing)
+
+    @property
+    def size(self) -> int:
+        """How many articles of all versions it holds."""
+        return int(self._index.manifest["articles"])
+
+    def search(self, vector: Vector, question: str, day: date, k: int) -> list[ArticleHit]:
+        """The `k` best articles in force on `day` (or of unknown standing, marked so), best first."""
+        depth = max(4 * k, 60)
+        cosine = {found.unit: found.score for found in self._index.nearest(vector, depth)}
+        matching = self._index.matching(split_terms(question), depth)
+        best = max((found.score for found in matching), default=0.0) or 1.0
+        lexical = {found.unit: found.score / best for found in matching}
+        missing = [unit for unit in lexical if unit not in cosine]
+        cosine.update(zip(missing, self._index.cosines(vector, missing), strict=True))
+        fused = sorted(
+            ((unit, score + LEXICAL_SHARE * lexical.get(unit, 0.0)) for unit, score in cosine.items()), key=lambda item: -item[1]
+        )
+        return self._shown([Found(*item) for item in fused], day)[:k]
+
+    def standing(self, title: str, version: str | None, day: date) -> str | None:
+        """How a version of a law stands on `day` (see `statutes.standings`); None when the corpus does not know it."""
+        found = self._index.sql("SELECT id FROM laws WHERE title = ? AND (?2 IS NULL OR version = ?2)", title, version)
+        standing = self._standing_on(day)
+        known = [standing[number] for (number,) in found]
+        return "in_force" if "in_force" in known else known[0] if known else None
+
+    def _shown(self, found: Sequence[Found], day: date) -> list[ArticleHit]:
+        standing = self._standing_on(day)
+        units = self._index.units([item.unit for item in found])
+        hits: dict[str, ArticleHit] = {}
+        for item in found:
+            key = units[item.unit].key
+            if key in hits:
+                continue
+            law, number, text, title, version = self._article(int(key))
+            if standing[law] in ("in_force", "unknown"):
+                hits[key] = ArticleHit(title, number, version, text, round(item.score, 4), standing[law] == "in_force")
+        return list(hits.values())
+
+    def _article(self, article_id: int) -> tuple[int, str, str, str, str | None]:
+        found: tuple[int, str, str, str, str | None] = self._index.sql(
+            "SELECT a.law, a.number, a.text, l.title, l.version FROM articles a JOIN laws l ON l.id = a.law WHERE a.id = ?", article_id
+        )[0]
+        return found
+
+    def _compute_standing(self, day: date) -> dict[int, str]:
+        by_title: dict[str, list[_Version]] = {}
+        for fields in self._index.sql("SELECT id, title, version, status FROM laws"):
+            version = _Version(*fields)
+            by_title.setdefault(version.title, []).append(version)
+        return {
+            version.id: standing
+            for versions in by_title.values()
+            for version, standing in zip(versions, standings(versions, day), strict=True)
+        }
+
+
+def laws_fingerprint(paths: Iterable[Path]) -> str:
+    """A hash over names and bytes of every law file below `paths`."""
+    digest = hashlib.sha256()
+    for root in paths:
+        for path in [root] if root.is_file() else sorted(root.rglob("*.md")):
+            digest.update(str(path.relative_to(root)).encode())
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def write_laws(folder: Path, paths: Iterable[Path], encoder: Encoder, progress: Progress | None) -> list[Refused]:
+    """Read all laws below `paths` and write their corpus into `folder`; returns what was refused."""
+    laws: list[Law] = []
+    refused: list[Refused] = []
+    for root in paths:
+        for item in read_laws(root):
+            if isinstance(item, Refused):
+                refused.append(item)
+            else:
+                laws.append(item)
+            if progress and len(laws) % 200 == 0:
+                progress("读法规", len(laws), 0)
+    versions = [_Version(number, law.title, law.version, law.status) for number, law in enumerate(laws)]
+    searched = _ever_shown(versions)
+    articles = [(number, article) for number, law in enumerate(laws) for article in law.articles]
+    units = [
+        Unit(str(article_id), text)
+        for article_id, (number, article) in enumerate(articles)
+        if number in searched
+        for text in _pieces(laws[number].title, article.text)
+    ]
+
+    def keep_texts(connection: sqlite3.Connection) -> None:
+        connection.execute("CREATE TABLE laws (id INTEGER PRIMARY KEY, title TEXT NOT NULL, version TEXT, status TEXT NOT NULL)")
+        connection.execute("CREATE TABLE articles (id INTEGER PRIMARY KEY, law INTEGER NOT NULL, number TEXT, heading TEXT, text TEXT)")
+        connection.executemany("INSERT INTO laws VALUES (?, ?, ?, ?)", versions)
+        connection.executemany(
+            "INSERT INTO articles VALUES (?, ?, ?, ?, ?)",
+            ((i, number, article.number, article.heading, article.text) for i, (number, article) in enumerate(articles)),
+        )
+        connection.execute("CREATE INDEX laws_title ON laws (title)")
+
+    manifest = {"kind": "laws", "laws": len(laws), "articles": len(articles)}
+    local.build(folder, units, encoder, manifest, extra=keep_texts, progress=progress)
+    return refused
+
+
+def _ever_shown(versions: Sequence[_Version]) -> set[int]:
+    """Versions that are in force or unknown today or will begin later; a version superseded today is never shown again."""
+    today = date.today()
+    by_title: dict[str, list[_Version]] = {}
+    for version in versions:
+        by_title.setdefault(version.title, []).append(version)
+    return {
+        version.id
+        for same in by_title.values()
+        for version, standing in zip(same, standings(same, today), strict=True)
+        if standing in ("in_force", "unknown", "not_yet")
+    }
+
+
+def _pieces(title: str, text: str) -> list[str]:
+    """An article as searched: with its law's name in front, in pieces of at most LONGEST characters."""
+    name = title.removeprefix("中华人民共和国").removeprefix("最高人民法院关于")
+    return [f"{name} {text[start : start + LONGEST]}" for start in range(0, max(len(text), 1), LONGEST)]

@@ -1,0 +1,94 @@
+"""A question in, entries or articles out, best first.
+
+Two searches run over the same units: vectors find what means the same in other words, BM25 finds what shares rare
+words. Their results are fused (cosine plus a share of normalised BM25; DESIGN section 4 has the measurements) and grouped
+by key, so that an entry is found by its best wording.
+"""
+
+from dataclasses import dataclass
+
+from indexing.encoder import Encoder
+from indexing.index import SearchIndex, Unit, Vector
+from indexing.words import terms as split_terms
+
+DEPTH = 60
+"""Units fetched by each of the two searches when entries are wanted."""
+LEXICAL_SHARE = 0.2
+"""Weight of BM25 (divided by its best for this question) beside the cosine."""
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One key found, with what `confidence` needs to judge it; scores compare only within one question."""
+
+    key: str
+    wording: str
+    score: float
+    cosine: float
+    lexical: float
+    support: float
+    coverage: float
+    precision: float
+
+
+@dataclass(frozen=True)
+class _Scored:
+    unit: Unit
+    cosine: float
+    lexical: float
+
+    @property
+    def score(self) -> float:
+        return self.cosine + LEXICAL_SHARE * self.lexical
+
+
+def search(index: SearchIndex, encoder: Encoder, question: str, k: int) -> list[Hit]:
+    """The `k` best keys of `index` for `question`, best first; an empty list when nothing is near in either way."""
+    return search_vector(index, encoder.encode([question])[0], question, k)
+
+
+def search_vector(index: SearchIndex, vector: Vector, question: str, k: int, depth: int = DEPTH) -> list[Hit]:
+    """`search` for a question already encoded; each of the two searches looks at `depth` units."""
+    terms = split_terms(question)
+    groups: dict[str, list[_Scored]] = {}
+    for scored in _fused(index, vector, terms, depth):
+        groups.setdefault(scored.unit.key, []).append(scored)
+    if len(groups) < k and depth < index.size:
+        # A few entries with many wordings each filled the depth: look further.
+        return search_vector(index, vector, question, k, depth * 4)
+    ranked = sorted(groups.items(), key=lambda group: -group[1][0].score)[:k]
+    rarity = index.rarity(terms)
+    return [_hit(key, group, rarity) for key, group in ranked]
+
+
+def _fused(index: SearchIndex, vector: Vector, terms: list[str], depth: int) -> list[_Scored]:
+    """Units of both searches, best first by fused score."""
+    cosine = {found.unit: found.score for found in index.nearest(vector, depth)}
+    matching = index.matching(terms, depth)
+    best = max((found.score for found in matching), default=0.0) or 1.0
+    lexical = {found.unit: found.score / best for found in matching}
+    only_lexical = [unit for unit in lexical if unit not in cosine]
+    cosine.update(zip(only_lexical, index.cosines(vector, only_lexical), strict=True))
+    units = index.units(list(cosine))
+    scored = [_Scored(units[number], cosine[number], lexical.get(number, 0.0)) for number in cosine]
+    return sorted(scored, key=lambda item: -item.score)
+
+
+def _hit(key: str, group: list[_Scored], rarity: dict[str, float]) -> Hit:
+    best = group[0]
+    second = group[1].cosine if len(group) > 1 else best.cosine * 0.8
+    wording_terms = set(split_terms(best.unit.text))
+    shared = sum(rarity[term] for term in rarity if term in wording_terms)
+    asked = sum(rarity.values()) or 1.0
+    # A wording's own terms are not looked up again for their rarity: the mean rarity of the question stands in.
+    unshared = len(wording_terms - rarity.keys()) * asked / max(len(rarity), 1)
+    return Hit(
+        key=key,
+        wording=best.unit.text,
+        score=best.score,
+        cosine=best.cosine,
+        lexical=max(item.lexical for item in group),
+        support=(best.cosine + second) / 2,
+        coverage=shared / asked,
+        precision=shared / (shared + unshared) if shared else 0.0,
+    )

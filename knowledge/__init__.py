@@ -1,0 +1,1 @@
+"""What we know, and what we do not know yet: entries, laws, enterprises, the ledger."""

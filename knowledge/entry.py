@@ -1,0 +1,86 @@
+"""An entry: one question the court answers, in its own words, with its legal basis.
+
+FAQ answers, service guides and passages of policy documents are all entries, so that one search, one review
+and one rule about what may answer cover them. An entry is a value: a change makes another one.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from datetime import date
+from typing import Any, Literal
+
+Kind = Literal["faq", "guide", "passage"]
+State = Literal["draft", "review", "published", "withdrawn"]
+
+
+@dataclass(frozen=True)
+class Citation:
+    """A place in a law: exact title, article in Chinese numerals (第九条, 第二百七十六条之一), version by effective date."""
+
+    law: str
+    article: str
+    version: str | None = None
+
+    def __str__(self) -> str:
+        return f"《{self.law}》{self.article}"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is known about one question.
+
+    `question` is the standard wording and `wordings` the other ways people ask it; all of them are searched.
+    `answer` is shown word for word, never joined with another entry's. For a passage `question` is its heading
+    path, `answer` the original text and `place` says where it stands in which document.
+    """
+
+    id: str
+    question: str
+    answer: str
+    kind: Kind = "faq"
+    topic: str | None = None
+    wordings: tuple[str, ...] = ()
+    deadline: str | None = None
+    steps: tuple[str, ...] = ()
+    materials: tuple[str, ...] = ()
+    mistake: str | None = None
+    basis: tuple[Citation, ...] = ()
+    related: tuple[str, ...] = ()
+    elsewhere: str | None = None
+    keywords: tuple[str, ...] = ()
+    place: str | None = None
+    document_date: str | None = None
+    valid_from: date | None = None
+    valid_until: date | None = None
+    state: State = "published"
+
+    def content_hash(self) -> str:
+        """SHA-256 over everything a reader or the search can see; the same content has the same hash anywhere."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+    def to_json(self) -> str:
+        """The entry as one line of JSON, keys sorted; `from_json` gives an equal entry back."""
+        return json.dumps(asdict(self), ensure_ascii=False, sort_keys=True, default=date.isoformat)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Entry":
+        """The entry that `to_json` wrote."""
+        fields: dict[str, Any] = json.loads(text)
+        for name in ("wordings", "steps", "materials", "related", "keywords"):
+            fields[name] = tuple(fields[name])
+        fields["basis"] = tuple(Citation(**c) for c in fields["basis"])
+        for name in ("valid_from", "valid_until"):
+            fields[name] = date.fromisoformat(fields[name]) if fields[name] else None
+        return cls(**fields)
+
+    def searchable_texts(self) -> tuple[str, ...]:
+        """The texts a question is compared with: question, wordings, and for a passage its beginning."""
+        texts = (self.question, *self.wordings)
+        if self.kind == "passage":
+            texts += (f"{self.question} {self.answer[:400]}",)
+        return tuple(dict.fromkeys(texts))
+
+    def valid_on(self, day: date) -> bool:
+        """Whether the entry's own validity dates include `day`."""
+        return (self.valid_from is None or self.valid_from <= day) and (self.valid_until is None or day <= self.valid_until)

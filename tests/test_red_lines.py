@@ -1,0 +1,123 @@
+"""Danger is always seen, redirected requests mostly, honest questions almost never mistaken for either.
+
+The held-out messages were written apart from the rules (`tests/messages`); whoever changes a rule reads the figures here
+and does not fit the rule to single lines.
+"""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from bot.red_lines import framing, refusal
+from bot.small_talk import small_talk
+
+MESSAGES = Path(__file__).parent / "messages"
+
+
+def _messages(name: str) -> list[dict[str, str]]:
+    lines = (MESSAGES / name).read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines if line.strip()]
+
+
+def test_every_danger_is_seen() -> None:
+    missed = [m["text"] for m in _messages("red_lines.jsonl") if m["rule"] == "R5" and refusal(m["text"]) != "R5"]
+    assert not missed, "danger not seen:\n" + "\n".join(missed)
+
+
+def test_nine_in_ten_of_the_others_are_redirected() -> None:
+    others = [m for m in _messages("red_lines.jsonl") if m["rule"] != "R5"]
+    missed = [f"{m['rule']} {m['text']}" for m in others if refusal(m["text"]) is None]
+    assert len(missed) <= len(others) * 0.10, f"{len(missed)} of {len(others)} not redirected:\n" + "\n".join(missed)
+
+
+def test_honest_questions_pass() -> None:
+    innocent = _messages("innocent.jsonl")
+    refused = [f"{rule} {m['text']}" for m in innocent if (rule := refusal(m["text"]))]
+    assert len(refused) <= len(innocent) * 0.02, f"{len(refused)} of {len(innocent)} refused:\n" + "\n".join(refused)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "不 想 活 了",
+        "我不想活了" + "，货款三年没给" * 300,
+        "货款三年没给，" * 300 + "我不想活了",
+        "我想自\u200b殺",
+        "员工跳槽带走客户，仲裁还没开庭，他现在站在楼顶要跳",
+        "去年有员工跳楼，公司赔了钱，今天又有一个说要跳楼",
+    ],
+)
+def test_danger_is_seen_in_any_dress(text: str) -> None:
+    assert refusal(text) == "R5"
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["跳", "拿刀", "扣着我", "爬楼", "去年跳楼,打人", "工伤跳楼", "我 ", "帮我写", "发你", "判决法官不公", "法官电话怎么查", "a", "(2026)", "公司要怎么把", "转", "怎么", "，", "1"],
+)
+def test_long_repetition_is_judged_quickly(unit: str) -> None:
+    text = (unit * 10_000)[:10_000]
+    refusal("先热身")
+    best = min(_seconds(text) for _ in range(3))
+    assert best < 0.05, f"{unit}: {best * 1000:.0f} ms"
+
+
+def test_a_message_takes_less_than_a_millisecond() -> None:
+    texts = [m["text"] for m in _messages("innocent.jsonl")]
+    best = min(sum(_seconds(text) for text in texts) for _ in range(3))
+    assert best < 0.001 * len(texts)
+
+
+def _seconds(text: str) -> float:
+    begun = time.perf_counter()
+    refusal(text)
+    return time.perf_counter() - begun
+
+
+@pytest.mark.parametrize(
+    ("text", "rules"),
+    [
+        ("没签合同能打赢吗", ("R1",)),
+        ("法官会怎么判", ("R1",)),
+        ("诉讼费多少钱", ("R9",)),
+        ("一审判了不服，几天内上诉？", ("R9",)),
+        ("违约金30%，法院会减吗", ("R1", "R9")),
+        ("支付令怎么申请", ()),
+    ],
+)
+def test_answers_are_framed(text: str, rules: tuple[str, ...]) -> None:
+    assert framing(text) == rules
+
+
+SMALL_TALK = {
+    "greeting": ["你好", "您好！", "在吗", "有人吗？", "hello", "Hi~", "早上好", "法官好", "你好，在吗", "请问", "下午好呀", "哈喽", "您好您好", "打扰一下"],
+    "thanks": ["谢谢", "非常感谢！", "好的，谢谢你", "辛苦了", "明白了，谢谢法官", "thanks", "多谢多谢", "好的", "知道了", "太好了，谢谢"],
+    "bye": ["再见", "拜拜", "88", "好的再见", "bye", "那先这样，再见", "晚安"],
+    "who_are_you": ["你是谁", "你是机器人吗", "你能干什么", "你是真人还是机器？", "你叫什么名字", "怎么用你", "你是法官吗", "你好，你是谁"],
+    "too_short": ["", "1", "嗯", "在", "啊", "怎么办", "12"],
+    "gibberish": ["😀😀", "？？？", "。。。", "asdfghjkl", "qwerqwer", "13800138000", "哈哈哈哈哈哈", "!!!", "fdjskrtgh", "aaaaaaa", "👍", "啊啊啊啊啊"],
+    "off_topic": ["今天天气怎么样", "讲个笑话", "给我写首诗", "用python写个冒泡排序", "红烧肉怎么做", "崂山有什么好玩的", "解方程x+2=5", "推荐一部电影", "现在几点了", "我是什么星座", "1+1等于几", "青岛旅游攻略"],
+}
+QUESTIONS = [
+    "欠薪", "支付令", "限高", "工伤", "查封", "保全", "破产", "竞业", "社保", "N+1", "2N", "POS机", "诉讼费", "管辖", "老赖", "催款", "退股", "借条", "上诉", "调解",
+    "你好，货款三年没要还能起诉吗", "您好，员工不签合同怎么办", "谢谢，那诉讼费谁出", "请问怎么申请支付令", "你能帮我看看怎么要回货款吗", "在吗，限高怎么解除",
+    "天气原因停工，工期能顺延吗", "旅游合同退费", "下雨导致货物受潮谁赔", "外包写代码没交付能退款吗", "菜谱有没有著作权", "python培训班跑路了", "明星代言虚假广告找谁赔",
+    "台风来了货没发出去算不可抗力吗", "欠我钱", "不给钱", "股权", "开除", "电影院拖欠货款", "ip授权", "gps定位员工合法吗",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "text"), [(kind, text) for kind, texts in SMALL_TALK.items() for text in texts])
+def test_small_talk_is_recognised(kind: str, text: str) -> None:
+    assert small_talk(text) == kind
+
+
+@pytest.mark.parametrize("text", QUESTIONS)
+def test_questions_are_no_small_talk(text: str) -> None:
+    assert small_talk(text) is None
+
+
+def test_honest_questions_are_no_small_talk() -> None:
+    found = [f"{kind} {m['text']}" for m in _messages("innocent.jsonl") if (kind := small_talk(m["text"]))]
+    assert not found, "\n".join(found)
