@@ -282,6 +282,28 @@ def ledger_verify(settings: Settings) -> None:
     click.echo(f"台账历史链完整：{found.length} 条，其中 {found.erased} 条的文字已按要求删除（erased）。链头 {found.head}")
 
 
+@main.command("check-citations")
+@click.option("--laws", type=click.Path(path_type=Path, exists=True), required=True, help="法规文件夹（Markdown）")
+@pass_settings
+def check_citations(settings: Settings, laws: Path) -> None:
+    """核对每条答复引用的法条：存在、现行有效；有问题就列出，退出码 1。
+
+    例：python -m bot check-citations --laws 法规/
+    """
+    from knowledge import library
+    from knowledge.statutes import citation_problems
+
+    opened = _open(settings)
+    opened.ensure_index()
+    entries = [item.entry for item in opened.database.read(library.all_published).result()]
+    problems = citation_problems(entries, laws, opened.clock().date())
+    for problem in problems:
+        click.echo(problem)
+    click.echo(f"核对了 {len(entries)} 个条目的 {sum(len(entry.basis) for entry in entries)} 处引用，有问题的 {len(problems)} 处。")
+    if problems:
+        sys.exit(1)
+
+
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="只输出 JSON")
 @pass_settings

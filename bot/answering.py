@@ -225,4 +225,4 @@ def _conflicts(question: str, wording: str) -> tuple[str, ...]:
 def _leans(question: str) -> bool:
     """Whether a question can hardly be understood without the one before it."""
     text = clean(question)
-    return len(text) <= 12 and bool(_LEANS.search(text)) or len(text) <= 5
+    return len(text) <= 5 or (len(text) <= 12 and bool(_LEANS.search(text)))

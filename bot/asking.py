@@ -134,8 +134,7 @@ def _why(verdict: Verdict) -> list[str]:
     lines = ["", f"搜索的文字：{verdict.searched}", "候选（把握｜相似度｜词面｜覆盖）："]
     for c in verdict.candidates:
         against = f"　不能直接答：{'；'.join(c.conflicts)}" if c.conflicts else ""
-        lines.append(
-            f"  {c.confidence:.3f}｜{c.hit.cosine:.3f}｜{c.hit.lexical:.2f}｜{c.hit.coverage:.2f}　{c.published.entry.id} {c.published.entry.question}"
-        )
+        scores = f"{c.confidence:.3f}｜{c.hit.cosine:.3f}｜{c.hit.lexical:.2f}｜{c.hit.coverage:.2f}"
+        lines.append(f"  {scores}　{c.published.entry.id} {c.published.entry.question}")
         lines.append(f"      由这句找到：{c.wording}{against}")
     return [*lines, f"用时 {verdict.milliseconds:.1f} 毫秒"]

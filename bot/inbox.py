@@ -125,8 +125,8 @@ def broken_needs(db: Db) -> list[str]:
     """Messages whose outcome is `need` but that belong to no need: a promise broken."""
     found = rows(
         db,
-        "SELECT i.id FROM inbox i LEFT JOIN askings a ON a.inbox_id = i.id"
-        " WHERE i.outcome = 'need' AND a.need_no IS NULL AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.inbox_id = i.id AND o.need_no IS NOT NULL)",
+        "SELECT i.id FROM inbox i LEFT JOIN askings a ON a.inbox_id = i.id WHERE i.outcome = 'need' AND a.need_no IS NULL"
+        " AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.inbox_id = i.id AND o.need_no IS NOT NULL)",
     )
     return [str(item["id"]) for item in found]
 

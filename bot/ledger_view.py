@@ -8,7 +8,7 @@ from bot.inbox import OUTCOMES, broken_needs, reconcile
 from bot.startup import Opened
 from knowledge.database import Db
 from knowledge.ledger.needs import find_need, list_needs, need_story
-from knowledge.ledger.workflow import MOVES, STATE_NAMES
+from knowledge.ledger.workflow import ACTION_NAMES, STATE_NAMES
 from knowledge.privacy import mask
 
 OUTCOME_NAMES = {"answered": "已答复", "offered": "已列选项", "need": "已登记", "conversation": "对话", "refused": "未受理"}
@@ -35,11 +35,7 @@ def story_lines(opened: Opened, no: str) -> list[str]:
         need = find_need(db, no)
         lines = [f"{no}　{STATE_NAMES[need['state']]}　收到 {need['received_at'][:16]}", mask(need["question"] or ERASED), ""]
         for step in need_story(db, no):
-            name = (
-                MOVES[step["action"]].name
-                if step["action"] in MOVES
-                else {"submit": "提交", "reveal": "查看联系方式"}.get(step["action"], step["action"])
-            )
+            name = ACTION_NAMES[step["action"]]
             said = mask(step["body"]) if step["body"] else ERASED if step["erased_at"] else ""
             lines.append(f"{step['at'][:16].replace('T', ' ')}　{staff_name(db, step['actor'])}　{name}　{said}")
         return lines

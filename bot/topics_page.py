@@ -34,7 +34,8 @@ class TopicsPage:
         today = self._opened.clock().date()
         found = await asyncio.wrap_future(self._opened.database.read(library.all_published))
         only_reviewed = self._opened.settings.answer_only_reviewed
-        shown = [item for item in found if item.entry.kind != "passage" and item.entry.valid_on(today) and (item.reviewed_by or not only_reviewed)]
+        valid = [item for item in found if item.entry.kind != "passage" and item.entry.valid_on(today)]
+        shown = [item for item in valid if item.reviewed_by or not only_reviewed]
         page = self._template.render(court=self._opened.court, groups=self._grouped(shown), unreviewed=UNREVIEWED)
         return web.Response(text=page, content_type="text/html")
 

@@ -20,6 +20,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -106,12 +107,13 @@ def reindex(
         )
         origins, refused = _read(sources, fresh=knowledge is not None)
         laws_name, laws_refused, articles = _build_laws(folder, encoder, sources, laws is not None, progress)
-        while True:
+        covers = None
+        while covers is None:
             revision, changes, entries = database.read(lambda db: _replace(db, origins, at)).result()
             entries_name = _build_entries(folder, encoder, entries, progress)
             _verify(folder, encoder, entries_name, entries)
-            if (covers := database.write(lambda db: _commit(db, revision, origins, sources, at)).result()) is not None:
-                break
+            # None: somebody changed the library meanwhile, so the rehearsal no longer holds.
+            covers = database.write(partial(_commit, revision=revision, origins=origins, sources=sources, at=at)).result()
         generation = _switch(folder, entries_name, laws_name, covers, encoder.name, sources, len(entries), articles, at)
         _clean_up(folder)
         return Report(generation, changes, (*refused, *laws_refused))

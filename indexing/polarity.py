@@ -46,7 +46,7 @@ _SAME_UNIT = {"天": "日", "月": "个月"}
 
 
 def conflicts(question: str, wording: str) -> list[str]:
-    """Why the answer to `wording` may be wrong for `question`, in Chinese, for staff and `ask --why`; empty if nothing speaks against it."""
+    """Why the answer to `wording` may be wrong for `question`, in Chinese, for staff; empty if nothing speaks against it."""
     asked, known = clean(question), clean(wording)
     if asked == known:
         return []

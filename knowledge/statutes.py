@@ -15,7 +15,7 @@ from datetime import date
 from pathlib import Path
 from typing import Literal, Protocol, TypeVar
 
-from knowledge.entry import Citation
+from knowledge.entry import Citation, Entry
 from knowledge.errors import Unreadable
 from knowledge.files import Refused, front_matter, read_text
 
@@ -159,6 +159,16 @@ def citation_problem(citation: Citation, versions: Sequence[Law], day: date) -> 
     if current.article(citation.article) is None:
         return f"《{citation.law}》（{current.version}）没有{citation.article}"
     return None
+
+
+def citation_problems(entries: Iterable[Entry], root: Path, day: date) -> list[str]:
+    """What is wrong on `day` with the citations of `entries`, judged by the laws below `root`: one Chinese line each."""
+    by_title: dict[str, list[Law]] = {}
+    for item in read_laws(root):
+        if isinstance(item, Law):
+            by_title.setdefault(item.title, []).append(item)
+    found = [(entry.id, citation_problem(citation, by_title.get(citation.law, []), day)) for entry in entries for citation in entry.basis]
+    return [f"{entry_id}：{problem}" for entry_id, problem in found if problem]
 
 
 def article_number(text: str) -> str:

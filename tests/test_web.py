@@ -79,6 +79,12 @@ class Visitor:
             if message["type"] == kind:
                 return message
 
+    async def hears_goodbye(self) -> int:
+        """The code the server closes with."""
+        while (message := await self.socket.receive(timeout=5)).type is not aiohttp.WSMsgType.CLOSE:
+            assert message.type is aiohttp.WSMsgType.TEXT
+        return int(message.data)
+
     async def hears_nothing(self, seconds: float = 0.2) -> None:
         """Nothing arrives for a while."""
         with pytest.raises(TimeoutError):
@@ -396,9 +402,7 @@ async def test_a_page_asleep_is_let_go(server: WebServer, visitor: Visitor, monk
     monkeypatch.setattr(web_channel, "RECEIPT_SECONDS", 0.05)
     await visitor.opens()
     await server.say(visitor.chat_id, OK)
-    while (await visitor.socket.receive(timeout=5)).type is aiohttp.WSMsgType.TEXT:
-        pass
-    assert visitor.socket.close_code == 4408
+    assert await visitor.hears_goodbye() == 4408
     assert (await visitor.connects())["items"][0]["html"] == "好"
 
 
@@ -473,16 +477,22 @@ async def test_rubbish_is_told_and_then_cut_off(server: WebServer, visitor: Visi
     for text in rubbish:
         await visitor.socket.send_str(text)
         assert "刷新页面" in (await visitor.hears("problem"))["text"]
-    await visitor.socket.receive(timeout=5)
-    assert visitor.socket.close_code == 1008
+    assert await visitor.hears_goodbye() == 1008
     assert await server.rows("SELECT * FROM inbox") == []
+
+
+async def test_half_a_character_is_refused_without_harm(server: WebServer, visitor: Visitor) -> None:
+    await visitor.opens()
+    await visitor.socket.send_str('{"type":"say","key":"' + KEY + '","text":"\\ud83d"}')
+    assert "刷新页面" in (await visitor.hears("problem"))["text"]
+    await visitor.says("\0 问 \u202e")
+    assert await visitor.hears("message")
 
 
 async def test_a_message_over_64_kb_closes_the_socket(server: WebServer, visitor: Visitor) -> None:
     await visitor.opens()
     await visitor.socket.send_str("x" * 70_000)
-    await visitor.socket.receive(timeout=5)
-    assert visitor.socket.close_code == 1009
+    assert await visitor.hears_goodbye() == 1009
 
 
 async def test_a_failing_disk_is_told_and_the_message_can_be_repeated(
@@ -515,8 +525,7 @@ async def test_a_sixth_page_of_a_chat_replaces_the_oldest(server: WebServer, vis
     others = [Visitor(server, visitor.session) for _ in range(5)]
     for other in others:
         await other.connects()
-    await visitor.socket.receive(timeout=5)
-    assert visitor.socket.close_code == 4409
+    assert await visitor.hears_goodbye() == 4409
 
 
 async def test_one_address_opens_twenty_pages(server: WebServer) -> None:

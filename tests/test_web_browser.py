@@ -116,6 +116,16 @@ async def test_a_message_written_while_the_server_is_away_arrives_once(server: W
     assert len([one for one in server.handled if "断线时写的" in str(one)]) == 1
 
 
+async def test_going_offline_is_seen_at_once_and_coming_back_repeats(server: WebServer, phone: BrowserContext) -> None:
+    page = await opened(server, phone)
+    await phone.set_offline(True)
+    await expect(page.get_by_role("status")).to_have_text("连接断开，正在重连…", timeout=2_000)
+    await ask(page, "电梯里写的")
+    await phone.set_offline(False)
+    await expect(bubbles(page, "您问的是：电梯里写的")).to_have_count(1)
+    await expect(page.locator(".me")).to_have_count(1)
+
+
 async def test_an_unsent_message_survives_closing_the_page(server: WebServer, phone: BrowserContext) -> None:
     page = await opened(server, phone)
     # The socket is silent, not closed: as in a tunnel.

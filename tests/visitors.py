@@ -42,7 +42,10 @@ class Visitor(Protocol):
     """What a person can do in a chat."""
 
     channel: str
-    seen: list[Seen]
+
+    @property
+    def seen(self) -> list[Seen]:
+        """Every message of the bot's so far."""
 
     async def says(self, text: str) -> list[Seen]:
         """Type a message; returns what came back once it has been handled."""

@@ -1,4 +1,7 @@
-"""Entries that wait for a reviewer. What is published is exactly what the reviewer read, or it is not published."""
+"""Entries that wait for a reviewer: drafts, and shipped or imported ones that answer as 未经本院审核 until somebody signs for them.
+
+What is published is exactly what the reviewer read, or it is not published.
+"""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -10,7 +13,7 @@ from knowledge.entry import Entry
 from knowledge.errors import Conflict, NotFound
 
 PAGE = 30
-WAITING = ("draft", "review")
+WAITING = "(state IN ('draft', 'review') OR (state = 'published' AND reviewed_by IS NULL))"
 READERS = frozenset({"reviewer", "admin", "supervisor", "auditor"})
 ORIGINS = {"shipped": "随软件附带", "files": "本院导入", "console": "工作人员上传"}
 STATES = {"draft": "草稿", "review": "审核中", "published": "已发布", "withdrawn": "不用"}
@@ -42,7 +45,7 @@ class Drafts:
 def read_drafts(db: Db, page: int) -> Drafts:
     """A page of drafts, newest first."""
     counted = library.counts(db)
-    total = sum(number for kind, number in counted.items() if kind.partition("/")[2] in WAITING)
+    total = int((row(db, f"SELECT count(*) AS n FROM entries WHERE {WAITING}") or {"n": 0})["n"])
     pages = max(1, -(-total // PAGE))
     page = min(max(1, page), pages)
     table = [(name, [counted.get(f"{origin}/{state}", 0) for state in STATES]) for origin, name in ORIGINS.items()]
@@ -51,10 +54,10 @@ def read_drafts(db: Db, page: int) -> Drafts:
 
 def decide(db: Db, entry_id: str, seen_hash: str, state: str, staff: Staff, at: datetime) -> None:
     """Publish an entry or set it aside. Raises NotFound, or Conflict when it is no longer what the reviewer saw."""
-    found = row(db, "SELECT hash, state FROM entries WHERE id = ?", entry_id)
+    found = row(db, f"SELECT hash, state, {WAITING} AS waiting FROM entries WHERE id = ?", entry_id)
     if found is None:
         raise NotFound("没有这个条目，可能已被新的导入替换。请返回条目列表查看。")
-    if found["state"] not in WAITING:
+    if not found["waiting"]:
         raise Conflict(f"这个条目已经是“{STATES[found['state']]}”，这次没有改动。请返回条目列表查看。")
     if found["hash"] != seen_hash:
         raise Conflict("这个条目的内容在您审阅时变了，所以没有提交。请返回条目列表，看过新内容再决定。")
@@ -64,7 +67,7 @@ def decide(db: Db, entry_id: str, seen_hash: str, state: str, staff: Staff, at: 
 def _waiting(db: Db, page: int) -> list[Draft]:
     found = rows(
         db,
-        "SELECT * FROM entries WHERE state IN ('draft', 'review') ORDER BY updated_at DESC, id LIMIT ? OFFSET ?",
+        f"SELECT * FROM entries WHERE {WAITING} ORDER BY state = 'published', updated_at DESC, id LIMIT ? OFFSET ?",
         PAGE,
         (page - 1) * PAGE,
     )
@@ -73,7 +76,7 @@ def _waiting(db: Db, page: int) -> list[Draft]:
             replace(Entry.from_json(item["body"]), state=item["state"]),
             item["hash"],
             ORIGINS.get(item["origin"], item["origin"]),
-            STATES[item["state"]],
+            "已在使用，未经本院审核" if item["state"] == "published" else STATES[item["state"]],
             item["updated_at"],
         )
         for item in found

@@ -20,14 +20,13 @@ from knowledge.errors import BadInput, Conflict
 from knowledge.ledger import history
 from knowledge.ledger.deadlines import Calendar
 from knowledge.ledger.needs import find_need
-from knowledge.ledger.workflow import MOVES, STATE_NAMES
+from knowledge.ledger.workflow import ACTION_NAMES, MOVES, STATE_NAMES
 from knowledge.privacy import mask, mask_name, mask_phone
 from knowledge.texts import keep_text
 
 REVEAL = "reveal"
 SHORTEST_REASON = 4
 LONGEST_REASON = 500
-ACTIONS = {"submit": "提交", REVEAL: "查看联系方式"} | {action: move.name for action, move in MOVES.items()}
 CHANNELS = {"web": "网页", "telegram": "Telegram", "cli": "命令行"}
 DELIVERY = {"waiting": "待送达", "delivered": "已送达", "failed": "失败"}
 """What the outbox calls a message, and what people call it."""
@@ -156,7 +155,7 @@ def _step(db: Db, item: dict[str, Any], revealed: bool) -> Step:
         at=item["at"],
         who=staff_name(db, item["actor"]),
         action=item["action"],
-        name=ACTIONS.get(item["action"], item["action"]),
+        name=ACTION_NAMES[item["action"]],
         state_name=STATE_NAMES[item["to_state"]] if item["to_state"] != item["from_state"] else "",
         # The question stands above the history already.
         text=None if item["action"] == "submit" else text,

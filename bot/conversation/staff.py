@@ -18,7 +18,7 @@ from knowledge.database import Db
 from knowledge.errors import NotAllowed
 from knowledge.ledger.deadlines import Calendar
 from knowledge.ledger.needs import find_need, need_story
-from knowledge.ledger.workflow import INTAKE_ROLES, MOVES, STATE_NAMES
+from knowledge.ledger.workflow import ACTION_NAMES, INTAKE_ROLES, STATE_NAMES
 from knowledge.privacy import mask
 
 REVIEWERS = frozenset({"reviewer"})
@@ -163,7 +163,7 @@ def _show(db: Db, mail: Mail, turn: Turn, no: str) -> None:
         raise NotAllowed("您的角色看不到台账，请联系管理员。")
     need = find_need(db, no)
     story = [
-        f"{step['at'][5:16].replace('T', ' ')} {access.staff_name(db, step['actor'])}：{MOVES[step['action']].name if step['action'] in MOVES else '提交'}"
+        f"{step['at'][5:16].replace('T', ' ')} {access.staff_name(db, step['actor'])}：{ACTION_NAMES[step['action']]}"
         + (f"\n　{escape(mask(step['body'])[:200])}" if step["body"] and step["action"] != "submit" else "")
         for step in need_story(db, no)
     ]

@@ -44,6 +44,10 @@ MOVES = {
 }
 
 
+ACTION_NAMES = {"submit": "提交", "reveal": "查看联系方式"} | {action: move.name for action, move in MOVES.items()}
+"""What each step of the history is called on screen; the first two move nothing."""
+
+
 def next_state(action: str, state: str, roles: frozenset[str]) -> str:
     """The state after `action`.
 

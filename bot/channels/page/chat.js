@@ -267,6 +267,7 @@
     message.seen = botMessages;
     const { moment, seen, ...wire } = message;
     socket.send(JSON.stringify(wire));
+    expect(PATIENCE);
   }
 
   function submit(message) {
@@ -315,7 +316,8 @@
   }
 
   function say() {
-    const words = text.value.trim();
+    // Half a character, which some keyboards leave behind, would make the whole message unreadable.
+    const words = new TextDecoder().decode(new TextEncoder().encode(text.value.trim()));
     if (!words) {
       text.focus();
       return;
@@ -548,6 +550,7 @@
   newer.addEventListener("click", toEnd);
   scroller.addEventListener("scroll", () => { if (atEnd()) newer.hidden = true; }, { passive: true });
   window.addEventListener("online", awake);
+  window.addEventListener("offline", () => { if (socket) lost(); });
   window.addEventListener("pageshow", awake);
   document.addEventListener("visibilitychange", awake);
 
@@ -558,7 +561,7 @@
       const end = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 80 + Math.abs(last - visualViewport.height);
       last = visualViewport.height;
       if (visualViewport.scale > 1.01) return;
-      document.documentElement.style.setProperty("--height", visualViewport.height + "px");
+      document.body.style.height = visualViewport.height + "px";
       window.scrollTo(0, 0);
       if (end) toEnd();
     });
