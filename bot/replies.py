@@ -13,7 +13,6 @@ from aiogram.filters.callback_data import CallbackData
 
 from bot.answering import Candidate, Verdict
 from bot.outbox import Button, Saying
-from indexing.laws import ArticleHit
 from knowledge.court import Court, Topic
 from knowledge.enterprise import FIELDS
 from knowledge.entry import Citation, Entry
@@ -26,6 +25,7 @@ PRIVACY = (
 )
 DISCLAIMER = "以上是一般法律知识，不是对具体案件的意见，也不是法院裁判；以现行法律文本和法院书面文书为准。"
 UNREVIEWED = "通用参考，未经本院审核"
+EMERGENCY = "<b>如果现在有人有危险，请先拨打 110、120 或 119；正在被要求转账，请先停下，拨打 110 或 96110。</b>"
 FRAMES = {
     "R1": "具体案件会怎么认定，由审判组织依法决定，这里只讲一般规则。",
     "R9": "涉及的期限和金额请按自己的情况核对，以法院核定为准。",
@@ -230,7 +230,9 @@ def small_talk(kind: str) -> Saying:
 def answer(item: Published, asking_id: int, frames: Iterable[str] = ()) -> Saying:
     """One entry, word for word: deadline first, then the answer, steps, materials, mistake, basis, and who stands behind it."""
     entry = item.entry
-    parts = [f"<b>{escape(entry.question)}</b>"]
+    frames = tuple(frames)
+    parts = [EMERGENCY] if "R5" in frames else []
+    parts.append(f"<b>{escape(entry.question)}</b>")
     if entry.deadline:
         parts.append(f"⏰ <b>期限提示：{escape(entry.deadline)}</b>")
     parts.append(_original(entry) if entry.kind == "passage" else escape(entry.answer))
@@ -239,7 +241,7 @@ def answer(item: Published, asking_id: int, frames: Iterable[str] = ()) -> Sayin
         parts.append("<b>依据</b>\n" + "\n".join(f"· {_citation(citation)}" for citation in entry.basis))
     if entry.elsewhere:
         parts.append(f"如果和您的情况对不上：{escape(entry.elsewhere)}")
-    parts += [FRAMES[frame] for frame in frames]
+    parts += [FRAMES[frame] for frame in frames if frame in FRAMES]
     parts.append(f"<i>{escape(_stands_behind(item))}。{DISCLAIMER}</i>")
     return Saying("\n\n".join(parts), (feedback_buttons(asking_id),))
 
@@ -251,15 +253,16 @@ def offer(verdict: Verdict, asking_id: int) -> Saying:
         for i, candidate in enumerate(verdict.offers)
     )
     none = (Button("都不是", EntryButton(asking=asking_id, place=-1).pack()), _person(asking_id))
-    return Saying("您是想问下面哪一个？点一下就能看到答复：", (*listed, none))
+    return Saying(_emergency(verdict) + "您是想问下面哪一个？点一下就能看到答复：", (*listed, none))
 
 
-def receipt(no: str, due: date | None, days: int, articles: Sequence[ArticleHit] = ()) -> Saying:
+def receipt(no: str, due: date | None, days: int, verdict: Verdict | None = None) -> Saying:
     """A need is on record: its number and when to expect the answer."""
     when = f"预计在 <b>{due.month}月{due.day}日</b> 前答复（{days} 个工作日内）" if due else f"预计 {days} 个工作日内答复"
+    articles = verdict.articles if verdict else ()
     related = "".join(f"\n· {escape(f'《{a.law}》{a.article}')}：{escape(_short(a.text, 60))}" for a in articles)
     return Saying(
-        f"这个问题我没有把握答准，已经登记，编号 <b>{no}</b>。\n"
+        (_emergency(verdict) if verdict else "") + f"这个问题我没有把握答准，已经登记，编号 <b>{no}</b>。\n"
         f"法院工作人员会看到它，{when}，答复会直接发到这里。"
         + (f"\n\n相关法条，供参考：{related}" if related else "")
         + "\n\n发送 /my 随时查看进度。情况有补充，请点下面的按钮。",
@@ -391,6 +394,10 @@ def staff_button(label: str, name: str, about: str) -> Button:
 
 def _person(asking_id: int) -> Button:
     return Button("找法院工作人员", FeedbackButton(asking=asking_id, verdict="person").pack())
+
+
+def _emergency(verdict: Verdict) -> str:
+    return f"{EMERGENCY}\n\n" if "R5" in verdict.frames else ""
 
 
 def _action(label: str, name: str, about: str = "") -> Button:

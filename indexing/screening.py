@@ -48,7 +48,9 @@ class Screen:
 
     def _score(self, window: str, vector: NDArray[np.float32]) -> NDArray[np.float32]:
         numbers, values = _grams(window)
-        scores: NDArray[np.float32] = self._weights[:, numbers] @ values + self._weights[:, BUCKETS:] @ (MEANING * vector) + self._intercepts
+        scores: NDArray[np.float32] = (
+            self._weights[:, numbers] @ values + self._weights[:, BUCKETS:] @ (MEANING * vector) + self._intercepts
+        )
         return scores
 
 
@@ -125,7 +127,9 @@ def main(out: Path, folds: int) -> None:
                 found = screen.probabilities(text)
                 caught.setdefault(kind, []).append(found["R5"] if kind == "R5" else 1 - found[NONE])
     for kind, shares in sorted(caught.items()):
-        click.echo(f"{kind:<10} {len(shares):>5}  " + "  ".join(f">{t}: {np.mean(np.array(shares) > t):.3f}" for t in (0.1, 0.2, 0.3, 0.5, 0.7)))
+        click.echo(
+            f"{kind:<10} {len(shares):>5}  " + "  ".join(f">{t}: {np.mean(np.array(shares) > t):.3f}" for t in (0.1, 0.2, 0.3, 0.5, 0.7))
+        )
     screen = train(examples, innocent, encoder)
     np.savez_compressed(
         out,

@@ -29,6 +29,7 @@ FIELDS = {
 }
 LINK_MINUTES = 10
 CONTACT_FIELDS = ("contact", "phone")
+ERASED_NOTICE = "（提问人已要求删除这条内容）"
 
 
 @dataclass(frozen=True)
@@ -125,9 +126,15 @@ def forget(db: Db, person_id: int, at: datetime) -> int:
     erased = erase_texts(db, [item["text_id"] for item in owned], at)
     cleared = ", ".join(f"{name} = NULL" for name in FIELDS)
     db.execute(f"UPDATE persons SET {cleared}, consented_at = NULL, updated_at = ? WHERE id = ?", [stamp(at), person_id])
+    # A message not handled yet keeps its text until it is; notices to staff about this person's needs lose theirs.
+    db.execute(
+        "UPDATE outbox SET text = CASE state WHEN 'waiting' THEN ? ELSE NULL END"
+        " WHERE text IS NOT NULL AND need_no IN (SELECT need_no FROM askings WHERE person_id = ?)",
+        [ERASED_NOTICE, person_id],
+    )
     for asker in rows(db, "SELECT id, channel, chat_id FROM askers WHERE person_id = ?", person_id):
         chat = [asker["channel"], asker["chat_id"]]
-        db.execute("UPDATE inbox SET payload = NULL, address = NULL WHERE channel = ? AND chat_id = ?", chat)
+        db.execute("UPDATE inbox SET payload = NULL, address = NULL WHERE channel = ? AND chat_id = ? AND done_at IS NOT NULL", chat)
         db.execute("UPDATE outbox SET text = NULL, buttons = NULL WHERE channel = ? AND chat_id = ? AND state <> 'waiting'", chat)
         db.execute("UPDATE askers SET conversation = '{}' WHERE id = ?", [asker["id"]])
     return erased

@@ -87,9 +87,7 @@ def log_need(
         return "refused"
     no = open_need(db, asking_id, "机器人", turn.at, topic)
     asked = row(db, "SELECT t.body, n.received_at FROM needs n JOIN texts t ON t.id = n.text_id WHERE n.no = ?", no) or {}
-    mail.reply(
-        replies.receipt(no, desk.due_date(asked["received_at"], court, calendar), court.answer_days, verdict.articles if verdict else ())
-    )
+    mail.reply(replies.receipt(no, desk.due_date(asked["received_at"], court, calendar), court.answer_days, verdict))
     desk.tell_staff(db, mail, no, asked["body"] or "", court, "新需求")
     return "need"
 

@@ -91,6 +91,8 @@ async def on_reply_feedback(query: CallbackQuery, callback_data: NeedButton, tur
         solved = callback_data.verdict == "solved"
         move(db, no, "confirm" if solved else "reopen", "asker", ASKER, turn.at)
         set_feedback(db, asking["id"], callback_data.verdict)
+        if solved and turn.conversation.get("person") == no:
+            del turn.conversation["person"]
         mail.reply(replies.buttons_gone(pressed(query)), replies.need_closed(no) if solved else replies.need_reopened(no))
         if not solved:
             desk.tell_staff(db, mail, no, asking["text"] or "", court, "答复未解决，重新打开")

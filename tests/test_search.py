@@ -1,0 +1,333 @@
+"""Searching: index against brute force, fusion and grouping, polarity, confidence and its fallback, and the figures of an evaluation."""
+
+import json
+import math
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from bot.answering import Answering
+from bot.settings import Settings
+from bot.startup import Opened
+from indexing import local
+from indexing.confidence import FEATURES, Calibration, features, load_calibration
+from indexing.encoder import Encoder, load_encoder
+from indexing.evaluation import Labelled, Outcome, Share, judge
+from indexing.index import Unit
+from indexing.local import LocalIndex
+from indexing.polarity import conflicts
+from indexing.search import Hit, search, search_vector
+from indexing.words import terms
+from knowledge.errors import IndexUnusable, Unreadable
+from tests.command_line import ROOT
+
+TEXTS = {
+    "pay": ("客户拖欠货款不给怎么办", "对方一直不付货款", "货款要不回来"),
+    "labour": ("员工试用期内能不能辞退", "试用期不合格怎么让人走"),
+    "trademark": ("商标被别人抢先注册", "人家把我牌子注册了"),
+    "lease": ("厂房租赁到期押金不退",),
+    "odd": ("POS机刷卡3000元ABC-2026号", "𠮷野家 café ＡＢＣ"),
+}
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Encoder:
+    return load_encoder()
+
+
+@pytest.fixture(scope="module")
+def index(encoder: Encoder, tmp_path_factory: pytest.TempPathFactory) -> LocalIndex:
+    """A small index, some keys with several wordings."""
+    units = [Unit(key, text) for key, wordings in TEXTS.items() for text in wordings]
+    return local.build(tmp_path_factory.mktemp("index") / "entries", units, encoder, {"kind": "entries"})
+
+
+@pytest.fixture(scope="module")
+def answering(built: Path) -> Answering:
+    """The shipped content, only read."""
+    return Opened(Settings(data_dir=built)).answering
+
+
+# --- the index ------------------------------------------------------------------------------------------------------------
+
+
+def test_nearest_is_what_comparing_with_every_vector_gives(index: LocalIndex, encoder: Encoder) -> None:
+    texts = [text for wordings in TEXTS.values() for text in wordings]
+    vectors = encoder.encode(texts)
+    for question in ("老板不给货款", "牌子被抢注", ""):
+        vector = encoder.encode([question])[0]
+        cosine: NDArray[np.float32] = vectors @ vector
+        found = index.nearest(vector, 4)
+        assert [item.score for item in found] == pytest.approx(sorted(cosine.tolist(), reverse=True)[:4], abs=1e-5)
+        assert all(item.score == pytest.approx(float(cosine[item.unit]), abs=1e-5) for item in found)
+        assert index.cosines(vector, [3, 0]) == pytest.approx([float(cosine[3]), float(cosine[0])], abs=1e-5)
+    assert len(index.nearest(encoder.encode(["货款"])[0], 500)) == len(texts)
+
+
+def test_matching_finds_what_shares_words_and_nothing_else(index: LocalIndex) -> None:
+    found = index.matching(terms("货款不给"), 10)
+    texts = {number: unit.text for number, unit in index.units([item.unit for item in found]).items()}
+    assert set(texts.values()) == {"客户拖欠货款不给怎么办", "对方一直不付货款", "货款要不回来"}
+    assert texts[found[0].unit] == "客户拖欠货款不给怎么办" and all(item.score > 0 for item in found)
+    assert [item.score for item in found] == sorted((item.score for item in found), reverse=True)
+    assert index.matching(terms("彩虹飞船"), 10) == [] and index.matching([], 10) == []
+
+
+@pytest.mark.parametrize("text", ["POS机", "3000元", "abc", "café", "𠮷野家", "ＡＢＣ"])
+def test_every_kind_of_word_is_found_by_its_terms(index: LocalIndex, text: str) -> None:
+    found = index.matching(terms(text), 10)
+    assert found and set(index.units([item.unit for item in found]).values()) <= {Unit("odd", text) for text in TEXTS["odd"]}
+
+
+def test_rarity_is_the_inverse_document_frequency(index: LocalIndex) -> None:
+    rarity = index.rarity(["货款", "押金", "彩虹", "货款"])
+    total = sum(map(len, TEXTS.values()))
+    assert rarity == pytest.approx({term: math.log(1 + (total - n + 0.5) / (n + 0.5)) for term, n in (("货款", 3), ("押金", 1), ("彩虹", 0))})
+
+
+@pytest.mark.parametrize("text", ['"', "' OR 1=1 --", "NEAR(货款, 押金)", "货款*", "-货款", "货款:押金", "(((", "\x00", "\ud800货款", "NOT AND OR"])
+def test_no_text_is_a_query_language(index: LocalIndex, encoder: Encoder, text: str) -> None:
+    assert len(search(index, encoder, text, 5)) == 5
+
+
+def test_an_empty_index_is_an_index(encoder: Encoder, tmp_path: Path) -> None:
+    empty = local.build(tmp_path / "empty", [], encoder, {"kind": "entries"})
+    assert empty.size == 0 and search(empty, encoder, "货款", 3) == []
+    empty.check()
+
+
+def test_tables_of_ones_own_go_along(encoder: Encoder, tmp_path: Path) -> None:
+    def keep(connection: sqlite3.Connection) -> None:
+        connection.execute("CREATE TABLE mine (x TEXT)")
+        connection.execute("INSERT INTO mine VALUES ('y')")
+
+    made = local.build(tmp_path / "i", [Unit("a", "货款")], encoder, {"kind": "entries"}, extra=keep)
+    assert made.sql("SELECT x FROM mine WHERE x = ?", "y") == [("y",)]
+    with pytest.raises(IndexUnusable):
+        made.sql("INSERT INTO mine VALUES ('z')")
+
+
+def test_known_vectors_spare_encoding_and_change_nothing(index: LocalIndex, encoder: Encoder, tmp_path: Path) -> None:
+    known = index.known_vectors()
+    marked = dict.fromkeys(["货款要不回来"], np.eye(encoder.dimension, dtype=np.float32)[0])
+    again = local.build(tmp_path / "i", [Unit("a", "货款要不回来"), Unit("b", "新的")], encoder, {"kind": "entries"}, known=marked)
+    assert again.cosines(marked["货款要不回来"], [0]) == [1.0]
+    assert np.allclose(known["货款要不回来"], encoder.encode(["货款要不回来"])[0], atol=1e-6)
+
+
+# --- searching ------------------------------------------------------------------------------------------------------------
+
+
+def test_an_entry_comes_once_by_its_best_wording(index: LocalIndex, encoder: Encoder) -> None:
+    hits = search(index, encoder, "人家把我牌子注册了怎么办", 5)
+    assert hits[0].key == "trademark" and hits[0].wording == "人家把我牌子注册了"
+    assert sorted(hit.key for hit in hits) == sorted(TEXTS)
+    assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+    assert all(0 <= hit.coverage <= 1 and 0 <= hit.precision <= 1 and 0 <= hit.lexical <= 1 for hit in hits)
+
+
+@pytest.mark.parametrize("wording", [text for wordings in TEXTS.values() for text in wordings])
+def test_a_wording_finds_its_own_entry_with_full_marks(index: LocalIndex, encoder: Encoder, wording: str) -> None:
+    best = search(index, encoder, wording, 3)[0]
+    assert wording in TEXTS[best.key] and best.wording == wording
+    assert best.cosine == pytest.approx(1, abs=1e-3) and best.lexical == 1 and best.coverage == pytest.approx(1) == best.precision
+
+
+def test_many_wordings_of_one_entry_do_not_crowd_out_the_others(encoder: Encoder, tmp_path: Path) -> None:
+    units = [Unit("loud", f"货款第{number}次拖欠不给") for number in range(300)] + [Unit(f"quiet{i}", f"商标{i}") for i in range(4)]
+    index = local.build(tmp_path / "i", units, encoder, {"kind": "entries"})
+    assert len(search_vector(index, encoder.encode(["货款拖欠不给"])[0], "货款拖欠不给", 5)) == 5
+
+
+def test_traditional_full_width_and_spaced_questions_mean_the_same(index: LocalIndex, encoder: Encoder) -> None:
+    plain = search(index, encoder, "商标被别人抢先注册", 1)[0]
+    for question in ("商標被別人搶先註冊", "商标被别人抢先注册", "商标\u200b被别人抢先注册\u3000"):
+        best = search(index, encoder, question, 1)[0]
+        assert (best.key, best.cosine) == (plain.key, pytest.approx(plain.cosine, abs=1e-4))
+
+
+@pytest.mark.parametrize("length", [501, 5_000, 100_000])
+def test_a_very_long_question_is_answered_in_time(answering: Answering, length: int) -> None:
+    text = ("客户一直拖着货款不给，怎么办。" + "".join(chr(0x4E00 + i * 7 % 20_000) for i in range(length)))[:length]
+    verdict = answering.reply_to(text)
+    assert verdict.question == text and len(verdict.candidates) == 3 and verdict.milliseconds < 3000
+
+
+# --- polarity -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asked", "known", "said"),
+    [
+        ("试用期内能辞退吗", "试用期满后能辞退吗", "试用期"),
+        ("怀孕员工可以辞退吗", "怀孕员工不可以辞退吗", "否定"),
+        ("签了合同对方不付款", "没签合同对方不付款", "合同"),
+        ("收到判决15日内要上诉吗", "收到判决30日内要上诉吗", "15日 与 30日"),
+        ("十五日内要上诉吗", "三十日内要上诉吗", "15日 与 30日"),
+        ("一审判决不服怎么办", "二审判决不服怎么办", "审级"),
+        ("不服判决怎么办", "不服裁定怎么办", "判决还是裁定"),
+        ("我是被告要准备什么", "我是原告要准备什么", "当事人"),
+        ("员工辞职要给补偿吗", "公司辞退员工要给补偿吗", "劳动关系"),
+        ("诉前怎么申请保全", "诉讼中怎么申请保全", "诉前"),
+        ("我是房东，租客不交租", "我是租客，房东不退押金", "租赁"),
+        ("用人单位违法解除要赔多少", "劳动者违法解除要赔多少", ""),
+        ("公司担保要股东会决议吗", "个人担保要股东会决议吗", "个人还是公司"),
+        ("赔3万元够不够", "赔5万元够不够", "3万 与 5万"),
+        ("可以扣工资", "不能扣工资", ""),
+    ],
+)
+def test_opposites_are_named_both_ways_round(asked: str, known: str, said: str) -> None:
+    for one, other in ((asked, known), (known, asked)):
+        reasons = conflicts(one, other)
+        assert reasons, (one, other)
+    assert said in "；".join(conflicts(asked, known))
+
+
+@pytest.mark.parametrize(
+    ("asked", "known"),
+    [
+        ("客户拖欠货款怎么办", "客户拖欠货款怎么办"),
+        ("三天内要起诉吗", "3日内要起诉吗"),
+        ("十五日内上诉", "15天内上诉"),
+        ("能不能扣工资", "可不可以扣工资"),
+        ("要不要签合同", "是不是该签合同"),
+        ("不动产抵押怎么登记", "房产抵押怎么登记"),
+        ("無法付款怎麼辦", "无法付款怎么办"),
+        ("货款要不回来", "供货的钱要不回来"),
+        ("试用期内辞退", "怎么辞退员工"),
+        ("两个月没发工资", "2个月没发工资"),
+        ("", "货款"),
+    ],
+)
+def test_what_means_the_same_is_no_contradiction(asked: str, known: str) -> None:
+    assert conflicts(asked, known) == conflicts(known, asked) == []
+
+
+def test_pairs_that_swap_something_are_never_answered_with_the_others_answer(answering: Answering) -> None:
+    """The 80 pairs of the golden set: how many are told apart is a figure that must not fall; a direct wrong answer is the harm."""
+    pairs = [json.loads(line) for line in (ROOT / "tests" / "golden" / "pairs.jsonl").read_text(encoding="utf-8").splitlines()]
+    wrong = [pair["q"] for pair in pairs if answering.reply_to(pair["q"]).as_json()["entry"] in pair["not"]]
+    assert len(wrong) <= len(pairs) * 0.1, wrong
+
+
+# --- confidence -----------------------------------------------------------------------------------------------------------
+
+
+def hit(cosine: float, lexical: float = 0.5, coverage: float = 0.5) -> Hit:
+    return Hit("a", "w", cosine + 0.2 * lexical, cosine, lexical, cosine, coverage, coverage)
+
+
+def calibration_file(path: Path, model: str, **changes: object) -> Path:
+    content = {"model": model, "weights": dict.fromkeys(FEATURES, 1.0), "intercept": -2.0, "answer_from": 0.9, "offer_from": 0.2}
+    path.write_text(json.dumps(content | changes), encoding="utf-8")
+    return path
+
+
+def test_a_calibration_is_for_one_model(tmp_path: Path) -> None:
+    path = calibration_file(tmp_path / "c.json", "abc")
+    assert load_calibration(path, "abc").answer_from == 0.9
+    for other in (load_calibration(path, "xyz"), load_calibration(tmp_path / "none.json", "xyz")):
+        assert other.answer_from == math.inf and other.model == "xyz" and 0 < other.offer_from < 1
+
+
+def test_without_evidence_likelier_is_still_likelier() -> None:
+    cautious = load_calibration(Path("/nowhere.json"), "xyz")
+    hits = [hit(0.95, 1.0, 1.0), hit(0.6, 0.4, 0.3), hit(0.2, 0.0, 0.0)]
+    confidences = cautious.confidences(hits, 6)
+    assert confidences == sorted(confidences, reverse=True) and all(0 <= c <= 1 for c in confidences)
+    assert confidences[0] > cautious.offer_from > confidences[2] and confidences[0] < cautious.answer_from
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "[]", '{"model": "abc"}', '{"model": "abc", "weights": {"cosine": 1}, "intercept": 0, "answer_from": 1, "offer_from": 0}'],
+)
+def test_a_damaged_calibration_is_named_with_the_fix(tmp_path: Path, content: str) -> None:
+    (tmp_path / "calibration.json").write_text(content)
+    with pytest.raises(Unreadable, match=r"calibration\.json.*删除"):
+        load_calibration(tmp_path / "calibration.json", "abc")
+
+
+def test_features_are_named_in_order_and_finite_for_one_hit_alone() -> None:
+    values = features([hit(0.8)], 0, 4)
+    assert len(values) == len(FEATURES) and all(map(math.isfinite, values))
+    assert values[FEATURES.index("cosine")] == 0.8 and values[FEATURES.index("length")] == pytest.approx(math.log(5))
+    pair = [hit(0.9), hit(0.7)]
+    assert features(pair, 0, 4)[FEATURES.index("margin")] == pytest.approx(0.2) == -features(pair, 1, 4)[FEATURES.index("margin")]
+
+
+def test_confidence_is_the_logistic_of_weights_and_never_overflows() -> None:
+    made = Calibration("m", (2.0, *[0.0] * (len(FEATURES) - 1)), -1.0, 0.9, 0.2)
+    assert made.confidences([hit(0.75)], 3) == [pytest.approx(1 / (1 + math.exp(-0.5)))]
+    huge = Calibration("m", (1e9, *[0.0] * (len(FEATURES) - 1)), 0.0, 0.9, 0.2)
+    assert huge.confidences([hit(1.0), hit(-1.0)], 3) == [pytest.approx(1, abs=1e-9), pytest.approx(0, abs=1e-9)]
+
+
+def test_the_shipped_calibration_is_for_the_shipped_model(encoder: Encoder) -> None:
+    loaded = load_calibration(ROOT / "indexing" / "model" / "calibration.json", encoder.fingerprint)
+    assert 0 < loaded.offer_from < loaded.answer_from <= 1
+
+
+# --- evaluation -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("hits", "total", "low", "high"),
+    [
+        # Newcombe 1998, Statistics in Medicine 17:857, table I, method 3.
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0000, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+        (20, 20, 0.8389, 1.0000),
+        (5, 10, 0.2366, 0.7634),
+    ],
+)
+def test_wilsons_interval_has_its_known_values(hits: int, total: int, low: float, high: float) -> None:
+    share = Share(hits, total)
+    assert share.interval == (pytest.approx(low, abs=6e-5), pytest.approx(high, abs=6e-5))
+    assert share.interval[0] <= share.value <= share.interval[1]
+
+
+def test_nothing_counted_says_nothing() -> None:
+    assert Share(0, 0).interval == (0.0, 1.0) and Share(0, 0).value == 0.0
+
+
+def outcomes(found: Sequence[Outcome]) -> dict[str, tuple[int, int]]:
+    labelled = [Labelled("一", ("A",)), Labelled("二", ("B", "C")), Labelled("三", ("D",)), Labelled("四", ()), Labelled("五", ())]
+    answers = dict(zip("一二三四五", found, strict=True))
+    report = judge(labelled, lambda question: answers[question])
+    return {name: (share.hits, share.total) for name, share in report.shares.items()}
+
+
+def test_every_figure_counts_what_it_says() -> None:
+    found = [
+        Outcome("answer", ("A", "B"), ("A",), 1.0),
+        Outcome("offer", ("X", "C", "Y"), ("X", "C"), 2.0),
+        Outcome("answer", ("X", "D"), ("X",), 3.0),
+        Outcome("answer", ("A",), ("A",), 4.0),
+        Outcome("need", ("A",), ("A",), 5.0),
+    ]
+    assert outcomes(found) == {
+        "可答问题 第一候选正确": (1, 3),
+        "可答问题 前三候选有": (3, 3),
+        "可答问题 直接答复": (2, 3),
+        "可答问题 答对或列出": (2, 3),
+        "直接答复中正确": (1, 3),
+        "不该答的 被直接答复": (1, 2),
+        "不该答的 登记或不受理": (1, 2),
+    }
+
+
+def test_wrong_answers_are_shown_before_missing_ones() -> None:
+    labelled = [Labelled("没答上的", ("A",)), Labelled("答错的", ("B",)), Labelled("对的", ("C",))]
+    answers = {"没答上的": Outcome("need", (), (), 1.0), "答错的": Outcome("answer", ("C",), (), 9.0), "对的": Outcome("answer", ("C",), (), 2.0)}
+    report = judge(labelled, lambda question: answers[question])
+    assert [miss.split("　")[:2] for miss in report.misses] == [["答错", "答错的"], ["没答上", "没答上的"]]
+    assert report.p50 == 2.0 and "最值得看的错例" in report.as_text() and json.dumps(report.as_json())
+    good = judge(labelled[2:], lambda question: answers[question])
+    assert good.misses == () and "错例" not in good.as_text() and isinstance(good.as_text(), str)
