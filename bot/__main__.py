@@ -6,6 +6,7 @@ JSON alone; progress and complaints go to standard error. Exit codes: 0 done, 2 
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -46,6 +47,8 @@ def main(ctx: click.Context, data_dir: Path | None) -> None:
 
     例：python -m bot run
     """
+    # What is written here is the court's and the enterprises': nobody else on the machine reads it.
+    os.umask(0o077)
     ctx.obj = load_settings(data_dir)
     logging.basicConfig(level=ctx.obj.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     # aiohttp's access lines and aiogram's update lines would carry addresses and chat ids.
@@ -98,7 +101,7 @@ def ask(settings: Settings, text: str | None, batch: Path | None, as_json: bool,
         _print_batch(asking.answer_batch(opened, batch, k, record))
         return
     found = asking.answer_one(opened, text or "", k, record)
-    click.echo(json.dumps(found.as_json(), ensure_ascii=False) if as_json else found.as_text(why))
+    click.echo(_json(found.as_json()) if as_json else found.as_text(why))
 
 
 @main.command()
@@ -120,12 +123,12 @@ def statutes(settings: Settings, text: str | None, batch: Path | None, as_json: 
     if batch is not None:
         _print_batch(asking.statutes_batch(opened, batch, k))
         return
-    found = asking.statutes_of(opened, text or "", k)
     if as_json:
-        click.echo(json.dumps(found, ensure_ascii=False))
+        click.echo(_json(asking.statutes_of(opened, text or "", k)))
         return
-    for article in found["articles"]:
-        click.echo(f"{article['score']:.3f}  《{article['law']}》{article['article']}")
+    for hit in asking.statute_hits(opened, text or "", k):
+        mark = "" if hit.in_force else "　（效力不明，请核对）"
+        click.echo(f"{hit.score:.3f}  《{hit.law}》{hit.article}{mark}")
 
 
 @main.command()
@@ -143,14 +146,14 @@ def reindex(settings: Settings, knowledge: tuple[str, ...], laws: tuple[str, ...
 
     opened = _open(settings)
     if rollback:
-        generation = building.rollback(opened.database, opened.folders.index, opened.clock())
-        click.echo(json.dumps({"generation": generation.number}) if as_json else f"已退回第 {generation.number} 代索引。")
+        generation = building.rollback(opened.database, opened.folders.index, opened.encoder, opened.clock())
+        click.echo(_json({"generation": generation.number}) if as_json else f"已退回第 {generation.number} 代索引。")
         return
     report = building.reindex(
         opened.database, opened.folders.index, opened.encoder, opened.clock(), _paths(knowledge), _paths(laws), _progress
     )
     opened.remember_shipped()
-    click.echo(json.dumps(building.report_json(report), ensure_ascii=False) if as_json else "\n".join(building.report_lines(report)))
+    click.echo(_json(building.report_json(report)) if as_json else "\n".join(building.report_lines(report)))
 
 
 @main.command()
@@ -165,7 +168,7 @@ def evaluate(settings: Settings, file: Path, as_json: bool) -> None:
     from bot import asking
 
     result = asking.evaluate(_open(settings), file)
-    click.echo(json.dumps(result.as_json(), ensure_ascii=False) if as_json else result.as_text())
+    click.echo(_json(result.as_json()) if as_json else result.as_text())
 
 
 @main.group()
@@ -188,7 +191,7 @@ def needs_list(settings: Settings, as_json: bool) -> None:
 
     opened = _open(settings)
     if as_json:
-        click.echo(json.dumps(needs_json(opened), ensure_ascii=False))
+        click.echo(_json(needs_json(opened)))
         return
     click.echo("\n".join(need_lines(opened)) or "台账里还没有需求。")
 
@@ -252,7 +255,8 @@ def staff_list(settings: Settings) -> None:
 
     例：python -m bot staff list
     """
-    from bot.access import ROLES, all_staff
+    from bot.access import all_staff
+    from knowledge.court import ROLES
 
     for person in _open(settings).database.read(all_staff).result():
         roles = "、".join(ROLES[role] for role in json.loads(person["roles"]))
@@ -283,24 +287,26 @@ def ledger_verify(settings: Settings) -> None:
 
 
 @main.command("check-citations")
-@click.option("--laws", type=click.Path(path_type=Path, exists=True), required=True, help="法规文件夹（Markdown）")
+@click.option("--laws", type=click.Path(path_type=Path, exists=True), multiple=True, required=True, help="法规文件夹（Markdown），可重复")
 @pass_settings
-def check_citations(settings: Settings, laws: Path) -> None:
-    """核对每条答复引用的法条：存在、现行有效；有问题就列出，退出码 1。
+def check_citations(settings: Settings, laws: tuple[Path, ...]) -> None:
+    """核对每条答复引用的法条：存在、现行有效；有问题就列出，退出码 1。来源没有写明效力的只作提示。
 
     例：python -m bot check-citations --laws 法规/
     """
     from knowledge import library
-    from knowledge.statutes import citation_problems
+    from knowledge.statutes import UNKNOWN_STANDING, citation_problems
 
     opened = _open(settings)
     opened.ensure_index()
     entries = [item.entry for item in opened.database.read(library.all_published).result()]
     problems = citation_problems(entries, laws, opened.clock().date())
+    wrong = [problem for problem in problems if not problem.endswith(UNKNOWN_STANDING)]
     for problem in problems:
-        click.echo(problem)
-    click.echo(f"核对了 {len(entries)} 个条目的 {sum(len(entry.basis) for entry in entries)} 处引用，有问题的 {len(problems)} 处。")
-    if problems:
+        click.echo(f"{'✘' if problem in wrong else '！'} {problem}")
+    cited = sum(len(entry.basis) for entry in entries)
+    click.echo(f"核对了 {len(entries)} 个条目的 {cited} 处引用：有错 {len(wrong)} 处，效力不明 {len(problems) - len(wrong)} 处。")
+    if wrong:
         sys.exit(1)
 
 
@@ -315,7 +321,7 @@ def reconcile(settings: Settings, as_json: bool) -> None:
     from bot.ledger_view import reconcile_lines, reconciliation
 
     found = reconciliation(_open(settings))
-    click.echo(json.dumps(found, ensure_ascii=False) if as_json else "\n".join(reconcile_lines(found)))
+    click.echo(_json(found) if as_json else "\n".join(reconcile_lines(found)))
     if not found["balanced"]:
         raise PromiseBroken("对不上账，见上面标出的日期。")
 
@@ -363,6 +369,12 @@ def restore(settings: Settings, file: Path, check: bool) -> None:
     click.echo(restore_backup(settings.data_dir, file, check))
 
 
+def _json(content: object) -> str:
+    """One line of JSON, whatever is in it: separators that some readers take for line ends and halves of characters are escaped."""
+    escaped = json.dumps(content, ensure_ascii=False).translate({0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"})
+    return escaped.encode("utf-8", "backslashreplace").decode()
+
+
 def _open(settings: Settings) -> Opened:
     return Opened(settings, progress=_progress)
 
@@ -380,7 +392,8 @@ def _link(opened: Opened, name: str) -> str:
 
     token = opened.database.write(lambda db: make_link(db, name, opened.clock())).result()
     settings = opened.settings
-    return f"{settings.public_url or f'http://{settings.web_host}:{settings.web_port}'}/console/enter?token={token}"
+    base = settings.console_url or f"http://{settings.web_host}:{settings.web_port}"
+    return f"{base.rstrip('/')}/console/enter?token={token}"
 
 
 def _paths(given: tuple[str, ...]) -> list[Path] | None:
@@ -398,7 +411,7 @@ def _print_batch(results: Iterable[dict[str, Any]]) -> None:
     failed = False
     for result in results:
         failed = failed or "error" in result
-        click.echo(json.dumps(result, ensure_ascii=False))
+        click.echo(_json(result))
     if failed:
         sys.exit(2)
 

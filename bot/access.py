@@ -13,19 +13,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from knowledge.clock import stamp
+from knowledge.court import ROLES
 from knowledge.database import Db, row, rows
 from knowledge.errors import BadInput, Conflict, NotFound
 from knowledge.ledger.workflow import ANSWERING_ROLES
 
-ROLES = {
-    "registrar": "登记员",
-    "assigner": "分派人",
-    "handler": "承办人",
-    "reviewer": "审核人",
-    "supervisor": "督办",
-    "admin": "管理员",
-    "auditor": "审计",
-}
 LEDGER_READERS = frozenset(ROLES)
 ADMINS = frozenset({"admin"})
 ANSWERERS = ANSWERING_ROLES

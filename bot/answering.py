@@ -9,7 +9,7 @@ An answer is one published entry, word for word; if any check cannot be made the
 import logging
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -25,10 +25,9 @@ from indexing.polarity import conflicts
 from indexing.search import Hit, search_vector
 from indexing.words import clean
 from indexing.words import terms as split_terms
-from knowledge import library
-from knowledge.database import Database, Db
+from knowledge.database import Database, open_reader
 from knowledge.ledger.needs import Asking
-from knowledge.library import Published
+from knowledge.library import Published, Shelf
 
 log = logging.getLogger(__name__)
 
@@ -127,7 +126,9 @@ class Answering:
         clock: Callable[[], datetime],
         only_reviewed: bool = False,
     ) -> None:
-        self._database, self._encoder, self._calibration, self._clock = database, encoder, calibration, clock
+        self._encoder, self._calibration, self._clock = encoder, calibration, clock
+        # Its own connection: a question never waits behind what others are writing.
+        self._shelf = Shelf(open_reader(database.path))
         self._only_reviewed = only_reviewed
         self.opened = opened
 
@@ -161,34 +162,36 @@ class Answering:
         opened = self.opened
         if opened.laws is None:
             return []
-        return opened.laws.search(self._encoder.encode([text])[0], text, self._clock().date(), k)
-
-    def entry(self, entry_id: str) -> Published | None:
-        """A published, valid entry by id: what a tapped candidate opens."""
-        today = self._clock().date()
-        found = self._database.read(lambda db: library.published(db, entry_id, today)).result()
-        return found if found and self.may_answer(found) else None
+        asked = text[:LONGEST_QUESTION]
+        return opened.laws.search(self._encoder.encode([asked])[0], asked, self._clock().date(), k)
 
     def may_answer(self, item: Published) -> bool:
         """Whether this entry may be shown: with `only_reviewed`, only what a reviewer of the court published."""
         return bool(item.reviewed_by) or not self._only_reviewed
 
     def _candidates(self, opened: Opened, vector: Vector, searched: str, question: str, k: int) -> tuple[Candidate, ...]:
-        # A few more than shown: some may have been withdrawn since the index was built, and margins need rivals.
-        hits = search_vector(opened.entries, vector, searched, max(k, OFFERED) + 5)
+        hits, found = self._allowed_hits(opened, vector, searched, max(k, OFFERED) + 5)
         confidences = self._calibration.confidences(hits, len(split_terms(searched)))
-        found = self._database.read(lambda db: self._published(db, [hit.key for hit in hits])).result()
         candidates = [
-            Candidate(found[hit.key], hit.wording, confidence, _conflicts(question, hit.wording), hit)
+            Candidate(found[hit.key], hit.wording, confidence, _conflicts(question, hit.wording, found[hit.key].entry.question), hit)
             for hit, confidence in zip(hits, confidences, strict=True)
-            if hit.key in found
         ]
         return tuple(sorted(candidates, key=lambda c: -c.confidence)[:k])
 
-    def _published(self, db: Db, keys: list[str]) -> dict[str, Published]:
-        today = self._clock().date()
-        found = {key: library.published(db, key, today) for key in keys}
-        return {key: item for key, item in found.items() if item and self.may_answer(item)}
+    def _allowed_hits(self, opened: Opened, vector: Vector, searched: str, wanted: int) -> tuple[list[Hit], dict[str, Published]]:
+        """The best hits that may answer today: what was withdrawn, ran out or awaits review since the index was built is passed over."""
+        fetched = wanted
+        while True:
+            hits = search_vector(opened.entries, vector, searched, fetched)
+            found = self._published([hit.key for hit in hits])
+            allowed = [hit for hit in hits if hit.key in found]
+            if len(allowed) >= wanted or len(hits) < fetched:
+                return allowed[:wanted], found
+            fetched *= 4
+
+    def _published(self, keys: Sequence[str]) -> dict[str, Published]:
+        found = self._shelf.take(keys, self._clock().date())
+        return {key: item for key, item in found.items() if self.may_answer(item)}
 
     def _band(self, rule: str | None, talk: str | None, candidates: tuple[Candidate, ...]) -> tuple[Band, tuple[str, ...]]:
         if rule:
@@ -209,14 +212,14 @@ class Answering:
     def _articles(self, opened: Opened, vector: Vector, searched: str) -> tuple[ArticleHit, ...]:
         if opened.laws is None:
             return ()
-        hits = opened.laws.search(vector, searched, self._clock().date(), RELATED_ARTICLES)
-        return tuple(hit for hit in hits if hit.in_force)
+        hits = opened.laws.search(vector, searched, self._clock().date(), 10 * RELATED_ARTICLES)
+        return tuple(hit for hit in hits if hit.in_force)[:RELATED_ARTICLES]
 
 
-def _conflicts(question: str, wording: str) -> tuple[str, ...]:
+def _conflicts(question: str, *wordings: str) -> tuple[str, ...]:
     """Reasons not to answer; a check that fails is itself one."""
     try:
-        return tuple(conflicts(question, wording))
+        return tuple(conflicts(question, *wordings))
     except Exception:
         log.exception("polarity check failed")
         return ("防错检查没有完成",)

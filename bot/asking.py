@@ -65,13 +65,18 @@ def answer_batch(opened: Opened, file: Path, k: int, record: bool) -> Iterator[d
     return _batch(file, lambda number, q: answer_one(opened, q, k, record, number).as_json())
 
 
-def statutes_of(opened: Opened, text: str, k: int, question_id: object = None) -> dict[str, Any]:
-    """Ranked articles in force. Raises IndexUnusable when no laws have been imported."""
+def statute_hits(opened: Opened, text: str, k: int) -> list[ArticleHit]:
+    """Ranked articles, in force or of unknown standing. Raises IndexUnusable when no laws have been imported, BadInput for no question."""
     if opened.answering.opened.laws is None:
         raise IndexUnusable("还没有导入法规。请先运行：python -m bot reindex --laws 法规文件夹")
     if not text.strip():
         raise BadInput("问题是空的，请写上要查的内容。")
-    return {"id": question_id, "q": text, "articles": [_article(hit) for hit in opened.answering.statutes(text, k)]}
+    return opened.answering.statutes(text, k)
+
+
+def statutes_of(opened: Opened, text: str, k: int, question_id: object = None) -> dict[str, Any]:
+    """The contract's form of `statute_hits`."""
+    return {"id": question_id, "q": text, "articles": [_article(hit) for hit in statute_hits(opened, text, k)]}
 
 
 def statutes_batch(opened: Opened, file: Path, k: int) -> Iterator[dict[str, Any]]:
@@ -84,13 +89,15 @@ def statutes_batch(opened: Opened, file: Path, k: int) -> Iterator[dict[str, Any
 def evaluate(opened: Opened, file: Path) -> Report:
     """Quality by band and speed on labelled questions. Raises BadInput naming the first bad line."""
     labelled = []
-    for line, text in enumerate(read_text(file).splitlines(), 1):
+    for line, text in enumerate(read_text(file).split("\n"), 1):
         if not text.strip():
             continue
         try:
             fields = json.loads(text)
+            if not isinstance(fields["expect"], list):
+                raise TypeError("expect")
             labelled.append(Labelled(str(fields["q"]), tuple(map(str, fields["expect"]))))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise BadInput(f'{file.name} 第 {line} 行看不懂，应为 {{"q":…,"expect":[…]}}。') from error
     if not labelled:
         raise BadInput(f"{file.name} 里没有问题。")
@@ -104,15 +111,15 @@ def evaluate(opened: Opened, file: Path) -> Report:
 
 
 def _batch(file: Path, answer: Callable[[object, str], dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    for line, text in enumerate(read_text(file).splitlines(), 1):
+    for line, text in enumerate(read_text(file).split("\n"), 1):
         if not text.strip():
             continue
         try:
             fields = json.loads(text)
             if not isinstance(fields, dict) or not isinstance(fields.get("q"), str):
                 raise BadInput('应为 {"id":…,"q":"…"}')
-            yield answer(fields.get("id"), fields["q"])
-        except (ValueError, BadInput) as error:
+            yield answer(fields.get("id"), fields["q"].encode("utf-8", "replace").decode())
+        except (ValueError, RecursionError, BadInput) as error:
             reason = str(error) if isinstance(error, BadInput) else "不是正确的 JSON"
             yield {"id": None, "line": line, "error": reason}
 

@@ -11,6 +11,7 @@ import os
 import sqlite3
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ def write_backup(opened: Opened, file: Path) -> str:
         raise BadInput(f"{file} 已经存在，请换个文件名。")
     if not file.parent.exists():
         raise BadInput(f"文件夹 {file.parent} 不存在，请先建好。")
+    if not os.access(file.parent, os.W_OK):
+        raise BadInput(f"文件夹 {file.parent} 不能写入，请换一个，或调整权限。")
     data = opened.folders.data
     with tempfile.TemporaryDirectory(dir=file.parent) as scratch:
         copy = Path(scratch) / "yuanqitong.db"
@@ -59,18 +62,20 @@ def restore_backup(data: Path, file: Path, check: bool) -> str:
     with tempfile.TemporaryDirectory(dir=data.parent) as scratch:
         manifest = _unpack(file, Path(scratch))
         facts = _facts(Path(scratch) / "yuanqitong.db")
-        if facts != {name: manifest[name] for name in facts}:
+        if facts != {name: manifest.get(name) for name in facts}:
             raise Unreadable(f"{file} 里的数据库与清单不符，不能用来恢复。")
-        found = f"备份完好：{manifest['made_at'][:16]} 做的，需求 {facts['counts']['needs']} 件，台账链头 {facts['chain_head']}"
+        whole = "" if facts["chain_whole"] else "（注意：备份时台账历史链就已经断了，请用 ledger verify 查看）"
+        found = f"备份完好：{manifest['made_at'][:16]} 做的{whole}，需求 {facts['counts']['needs']} 件，台账链头 {facts['chain_head']}"
         if check:
             return found
         _refuse_if_running(data)
         kept = data.with_name(f"{data.name}.before-{now():%Y%m%d-%H%M%S}")
+        before = f"原来的数据在 {kept}。" if data.exists() else ""
         if data.exists():
             data.rename(kept)
         Path(scratch).rename(data)
         Path(scratch).mkdir()
-    return f"{found}。已恢复到 {data}，原来的数据在 {kept}。索引会在下次启动时重建。"
+    return f"{found}。已恢复到 {data}。{before}索引会在下次启动时重建。"
 
 
 def _copy(db: Db, target: Path) -> None:
@@ -98,7 +103,13 @@ def _facts(path: Path) -> dict[str, Any]:
 def _unpack(file: Path, target: Path) -> dict[str, Any]:
     try:
         with zipfile.ZipFile(file) as archive:
-            manifest: dict[str, Any] = json.loads(archive.read("manifest.json"))
+            manifest = json.loads(archive.read("manifest.json"))
+            if (
+                not isinstance(manifest, dict)
+                or not isinstance(manifest.get("files"), dict)
+                or not isinstance(manifest.get("made_at"), str)
+            ):
+                raise Unreadable(f"{file} 的清单看不懂，不是完好的备份文件。")
             for name, expected in manifest["files"].items():
                 content = archive.read(name)
                 if hashlib.sha256(content).hexdigest() != expected:
@@ -109,7 +120,7 @@ def _unpack(file: Path, target: Path) -> dict[str, Any]:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
             return manifest
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, KeyError, ValueError, OSError) as error:
         raise Unreadable(f"{file} 不是完好的备份文件。") from error
 
 

@@ -77,7 +77,9 @@ def _model(opened: Opened) -> Iterator[Finding]:
 
     calibration = load_calibration(opened.calibration_file, opened.encoder.fingerprint)
     if calibration.answer_from > 1:
-        yield Finding("！", f"向量模型 {opened.encoder.name} 没有校准过，只列选项、不直接答复", "去掉 EMBEDDING_MODEL 用自带模型")
+        own = opened.folders.data / "calibration.json"
+        fix = f"删除 {own}（它是为别的模型做的）" if own.exists() else "去掉 EMBEDDING_MODEL 用自带模型"
+        yield Finding("！", f"向量模型 {opened.encoder.name} 没有校准过，只列选项、不直接答复", fix)
     else:
         yield Finding(
             "✔", f"向量模型 {opened.encoder.name}，把握 {calibration.answer_from:.2f} 起直接答复，{calibration.offer_from:.2f} 起列选项"
@@ -109,9 +111,7 @@ def _delivery(opened: Opened) -> Iterator[Finding]:
 
     counts = opened.database.read(read).result()
     mark = "！" if counts["failed"] else "✔"
-    yield Finding(
-        mark, f"未处理消息 {counts['unhandled']}，待送达 {counts['waiting']}（网页关着的要等对方打开），送不到 {counts['failed']}"
-    )
+    yield Finding(mark, f"未处理消息 {counts['unhandled']}，待送达 {counts['waiting']}，送不到 {counts['failed']}")
 
 
 def _people(opened: Opened) -> Iterator[Finding]:

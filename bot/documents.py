@@ -1,5 +1,6 @@
 """Documents sent by an admin become drafts."""
 
+import tempfile
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -21,10 +22,13 @@ async def keep_document(bot: Bot, file_id: str, name: str, folder: str) -> tuple
     # Only the last part of the sender's name: it is data, not a path.
     path = Path(folder) / Path(name.replace("\\", "/")).name.lstrip(".")
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content.getvalue())
-    reading = read_source(path)
-    refused = tuple(str(item) for item in reading.refused)
-    if not reading.entries:
-        path.unlink(missing_ok=True)
-        raise BadInput("；".join(refused[:3]) or f"《{name}》里没有能用的内容。")
+    # Read apart first: a file of the same name that is already here stays until the new one has proved usable.
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        arrived = Path(scratch) / path.name
+        arrived.write_bytes(content.getvalue())
+        reading = read_source(arrived)
+        refused = tuple(str(item) for item in reading.refused)
+        if not reading.entries:
+            raise BadInput("；".join(refused[:3]) or f"《{name}》里没有能用的内容。")
+        arrived.replace(path)
     return tuple(replace(entry, state="draft") for entry in reading.entries), refused

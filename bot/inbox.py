@@ -44,7 +44,7 @@ class Inbox:
         self._database, self._handle, self._clock = database, handle, clock
         self._tasks: dict[tuple[str, int], asyncio.Task[None]] = {}
         self._again: set[tuple[str, int]] = set()
-        self._open = True
+        self._open = False
 
     async def receive(self, channel: str, key: str, chat_id: int, payload: dict[str, Any], address: str | None = None) -> int | None:
         """Write a message down and have it handled; returns its number, None if it was known already.
@@ -67,7 +67,8 @@ class Inbox:
         return number
 
     async def resume(self) -> None:
-        """Handle what a former process left undone."""
+        """Begin handling: first what a former process left undone. Until now messages were only written down."""
+        self._open = True
         for item in await asyncio.wrap_future(self._database.read(_chats_with_work)):
             self._work_on(item["channel"], item["chat_id"])
 
@@ -79,7 +80,7 @@ class Inbox:
 
     def _work_on(self, channel: str, chat_id: int) -> None:
         chat = (channel, chat_id)
-        if chat in self._tasks:
+        if chat in self._tasks or not self._open:
             self._again.add(chat)
             return
         task = asyncio.create_task(self._work(chat), name=f"inbox {channel}")
@@ -110,13 +111,14 @@ def finish(db: Db, inbox_id: int, outcome: Outcome, at: datetime) -> bool:
 
 def reconcile(db: Db) -> list[dict[str, Any]]:
     """Per day: messages in, each outcome, and what is still open; `gap` is what the equation misses (0 when balanced)."""
-    counted = ", ".join(f"sum(outcome = '{name}') AS {name}" for name in OUTCOMES)
+    counted = ", ".join(f"total(outcome = '{name}') AS {name}" for name in OUTCOMES)
     days = rows(
         db,
-        f"SELECT substr(received_at, 1, 10) AS day, count(*) AS received, {counted}, sum(done_at IS NULL) AS open,"
-        " sum(done_at IS NOT NULL AND outcome IS NULL) AS gap FROM inbox GROUP BY 1 ORDER BY 1",
+        f"SELECT substr(received_at, 1, 10) AS day, count(*) AS received, {counted}, total(done_at IS NULL) AS open,"
+        " total(done_at IS NOT NULL AND outcome IS NULL) AS gap FROM inbox GROUP BY 1 ORDER BY 1",
     )
     for day in days:
+        day |= {name: int(day[name]) for name in (*OUTCOMES, "open", "gap")}
         day["gap"] += day["received"] - day["open"] - sum(day[name] for name in OUTCOMES)
     return days
 

@@ -22,7 +22,8 @@ class Settings(BaseSettings):
     data_dir: Path = Field(ROOT / "data", description="数据文件夹：数据库、索引、法院自己的配置都在里面")
     web_host: str = Field("127.0.0.1", description="网页监听地址；对外提供请放在反向代理后面，不要直接改成 0.0.0.0")
     web_port: int = Field(8080, ge=0, le=65535, description="网页监听端口")
-    public_url: str | None = Field(None, description="外部看到的网址（https://…），用来生成登录链接；不填就用监听地址")
+    public_url: str | None = Field(None, description="企业从外部看到的网址（https://…），用来核对网页来源；没有反向代理就不填")
+    console_url: str | None = Field(None, description="工作人员在法院内网打开的网址，用来生成登录链接；不填就用监听地址")
     console_networks: str = Field(
         "127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7",
         description="能打开工作台 /console 的网段，逗号分隔",

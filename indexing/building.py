@@ -36,7 +36,7 @@ from knowledge.database import Database, Db
 from knowledge.entry import Entry
 from knowledge.errors import BadInput, Conflict, IndexUnusable, PromiseBroken
 from knowledge.library import Changes, Published
-from knowledge.sources import Refused, read_sources
+from knowledge.sources import Reading, Refused, read_sources
 
 KEPT = 3
 SPLITTER = 1
@@ -105,7 +105,7 @@ def reindex(
             before.knowledge if knowledge is None else tuple(str(path.resolve()) for path in knowledge),
             before.laws if laws is None else tuple(str(path.resolve()) for path in laws),
         )
-        origins, refused = _read(sources, fresh=knowledge is not None)
+        origins, refused = _read(database, sources, fresh=knowledge is not None)
         laws_name, laws_refused, articles = _build_laws(folder, encoder, sources, laws is not None, progress)
         covers = None
         while covers is None:
@@ -133,10 +133,11 @@ def refresh(database: Database, folder: Path, encoder: Encoder, at: datetime) ->
         return generation
 
 
-def rollback(database: Database, folder: Path, at: datetime) -> Generation:
+def rollback(database: Database, folder: Path, encoder: Encoder, at: datetime) -> Generation:
     """Serve the generation before the current one, and give the library back the imported entries it had then.
 
-    Raises BadInput when there is none before.
+    What staff published in the console since is kept, and indexed anew. Raises BadInput when there is no generation before,
+    IndexUnusable when it is damaged or another model's; then nothing has changed.
     """
     with _only_builder(folder):
         now = current(folder)
@@ -144,12 +145,17 @@ def rollback(database: Database, folder: Path, at: datetime) -> Generation:
         if not earlier:
             raise BadInput("没有更早的索引可以退回。")
         target = _generation(folder, earlier[-1])
+        opened = open_generation(folder, target, encoder)
+        opened.entries.check()
         origins: dict[str, list[Entry]] = {"shipped": [], "files": []}
-        for origin, body, state in LocalIndex(folder / target.entries).sql("SELECT origin, body, state FROM entries"):
-            if origin in origins and state == "published":
+        for origin, body in opened.entries.sql("SELECT origin, body FROM entries"):
+            if origin in origins:
                 origins[origin].append(Entry.from_json(body))
-        covers = database.write(lambda db: _commit(db, None, origins, target.sources, at)).result()
-        _point(folder, target.number, covers or 0)
+        database.write(lambda db: _commit(db, None, origins, target.sources, at)).result()
+        revision, entries = database.read(lambda db: (library.revision(db), library.all_published(db))).result()
+        # Console entries may have changed since that generation: then it does not cover the library, and `refresh` follows.
+        same = _entries_name(encoder, entries) == target.entries
+        _point(folder, target.number, revision if same else -1)
         return _generation(folder, target.number)
 
 
@@ -172,6 +178,7 @@ def report_lines(report: Report) -> list[str]:
         found = report.changes[origin]
         if found.new or found.changed or found.same or found.withdrawn:
             lines.append(f"{label}：新增 {len(found.new)}，变动 {len(found.changed)}，不变 {len(found.same)}，撤下 {len(found.withdrawn)}")
+        lines += [f"未收：{entry_id} 与工作人员在这里做的条目编号相同，保留后者" for entry_id in found.kept_ours]
     lines += [f"未收：{item}" for item in report.refused[:20]]
     return lines + ([f"……共 {len(report.refused)} 处未收"] if len(report.refused) > 20 else [])
 
@@ -199,9 +206,14 @@ def _remembered(db: Db) -> Sources:
     return Sources(tuple(found.get("knowledge", ())), tuple(found.get("laws", ())))
 
 
-def _read(sources: Sources, fresh: bool) -> tuple[dict[str, list[Entry]], list[Refused]]:
+def _read(database: Database, sources: Sources, fresh: bool) -> tuple[dict[str, list[Entry]], list[Refused]]:
     shipped = read_sources([SHIPPED_CONTENT / "faq", SHIPPED_CONTENT / "guides"])
     files = read_sources([Path(path) for path in sources.knowledge])
+    gone = [Path(path) for path in sources.knowledge if not Path(path).exists()]
+    if gone:
+        # On another machine, or with a disk missing, nothing that answers is thrown away.
+        kept = [item.entry for item in database.read(library.all_published).result() if item.origin == "files"]
+        files = Reading(tuple(kept), tuple(Refused(path, None, "找不到了，沿用上次导入的内容") for path in gone))
     if fresh and sources.knowledge and not files.entries:
         raise BadInput("给出的资料里没有一条能用：" + "；".join(str(item) for item in files.refused[:5]))
     known = {entry.id for entry in shipped.entries}
@@ -228,9 +240,8 @@ def _commit(db: Db, revision: int | None, origins: dict[str, list[Entry]], sourc
 
 
 def _build_entries(folder: Path, encoder: Encoder, entries: Sequence[Published], progress: Progress | None) -> str:
-    content = [(item.entry.id, item.hash, item.reviewed_by) for item in entries]
-    name = _corpus_name("entries", encoder, content)
-    if not (folder / name).exists():
+    name = _entries_name(encoder, entries)
+    if not _is_whole(folder / name, encoder):
         units = [Unit(item.entry.id, text) for item in entries for text in item.entry.searchable_texts()]
 
         def keep_bodies(connection: sqlite3.Connection) -> None:
@@ -242,6 +253,10 @@ def _build_entries(folder: Path, encoder: Encoder, entries: Sequence[Published],
 
         local.build(folder / name, units, encoder, {"kind": "entries"}, _known_vectors(folder, encoder), keep_bodies, progress)
     return name
+
+
+def _entries_name(encoder: Encoder, entries: Sequence[Published]) -> str:
+    return _corpus_name("entries", encoder, [(item.entry.id, item.hash) for item in entries])
 
 
 def _known_vectors(folder: Path, encoder: Encoder) -> dict[str, Any]:
@@ -259,15 +274,31 @@ def _build_laws(
     if not sources.laws:
         return None, [], 0
     paths = [Path(path) for path in sources.laws]
+    gone = [path for path in paths if not path.exists()]
+    if gone:
+        now = current(folder)
+        refused = [Refused(path, None, "找不到了，沿用上次导入的法规" if now else "找不到了") for path in gone]
+        return (now.laws, refused, now.article_count) if now else (None, refused, 0)
     name = _corpus_name("laws", encoder, [laws_fingerprint(paths)])
-    refused: list[Refused] = []
-    if not (folder / name).exists():
-        refused = write_laws(folder / name, paths, encoder, progress)
-    articles = LocalIndex(folder / name, encoder.fingerprint).manifest["articles"]
-    if fresh and not articles:
-        shutil.rmtree(folder / name)
+    if not _is_whole(folder / name, encoder):
+        write_laws(folder / name, paths, encoder, progress)
+    manifest = LocalIndex(folder / name, encoder.fingerprint).manifest
+    if fresh and not manifest["articles"]:
         raise BadInput("给出的文件夹里没有能读的法规文件（Markdown）。")
-    return name, refused, articles
+    refused = [Refused(Path(path), None, reason) for path, reason in manifest["refused"]]
+    return name, refused, int(manifest["articles"])
+
+
+def _is_whole(folder: Path, encoder: Encoder) -> bool:
+    """Whether this corpus exists undamaged; a damaged one is removed, to be built again."""
+    if not folder.exists():
+        return False
+    try:
+        LocalIndex(folder, encoder.fingerprint).check()
+    except IndexUnusable:
+        shutil.rmtree(folder)
+        return False
+    return True
 
 
 def _verify(folder: Path, encoder: Encoder, name: str, entries: Sequence[Published]) -> None:

@@ -70,7 +70,7 @@ class LawCorpus:
         fused = sorted(
             ((unit, score + LEXICAL_SHARE * lexical.get(unit, 0.0)) for unit, score in cosine.items()), key=lambda item: -item[1]
         )
-        return self._shown([Found(*item) for item in fused], day)[:k]
+        return self._shown([Found(*item) for item in fused], day, k)
 
     def standing(self, title: str, version: str | None, day: date) -> str | None:
         """How a version of a law stands on `day` (see `statutes.standings`); None when the corpus does not know it."""
@@ -79,24 +79,28 @@ class LawCorpus:
         known = [standing[number] for (number,) in found]
         return "in_force" if "in_force" in known else known[0] if known else None
 
-    def _shown(self, found: Sequence[Found], day: date) -> list[ArticleHit]:
+    def _shown(self, found: Sequence[Found], day: date, k: int) -> list[ArticleHit]:
+        """The first `k` different articles that may be shown on `day`, from units best first."""
         standing = self._standing_on(day)
-        units = self._index.units([item.unit for item in found])
-        hits: dict[str, ArticleHit] = {}
+        articles = self._articles([item.unit for item in found])
+        hits: dict[int, ArticleHit] = {}
         for item in found:
-            key = units[item.unit].key
-            if key in hits:
-                continue
-            law, number, text, title, version = self._article(int(key))
-            if standing[law] in ("in_force", "unknown"):
-                hits[key] = ArticleHit(title, number, version, text, round(item.score, 4), standing[law] == "in_force")
+            article, law, number, text, title, version = articles[item.unit]
+            if article not in hits and standing[law] in ("in_force", "unknown"):
+                hits[article] = ArticleHit(title, number, version, text, round(item.score, 4), standing[law] == "in_force")
+                if len(hits) == k:
+                    break
         return list(hits.values())
 
-    def _article(self, article_id: int) -> tuple[int, str, str, str, str | None]:
-        found: tuple[int, str, str, str, str | None] = self._index.sql(
-            "SELECT a.law, a.number, a.text, l.title, l.version FROM articles a JOIN laws l ON l.id = a.law WHERE a.id = ?", article_id
-        )[0]
-        return found
+    def _articles(self, units: Sequence[int]) -> dict[int, tuple[int, int, str, str, str, str | None]]:
+        """For each unit: article id, law id, number, text, title, version."""
+        marks = ",".join("?" * len(units))
+        found = self._index.sql(
+            "SELECT u.number, a.id, a.law, a.number, a.text, l.title, l.version FROM units u"
+            f" JOIN articles a ON a.id = CAST(u.key AS INTEGER) JOIN laws l ON l.id = a.law WHERE u.number IN ({marks})",
+            *units,
+        )
+        return {unit: rest for unit, *rest in found}
 
     def _compute_standing(self, day: date) -> dict[int, str]:
         by_title: dict[str, list[_Version]] = {}
@@ -120,8 +124,8 @@ def laws_fingerprint(paths: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
-def write_laws(folder: Path, paths: Iterable[Path], encoder: Encoder, progress: Progress | None) -> list[Refused]:
-    """Read all laws below `paths` and write their corpus into `folder`; returns what was refused."""
+def write_laws(folder: Path, paths: Iterable[Path], encoder: Encoder, progress: Progress | None) -> None:
+    """Read all laws below `paths` and write their corpus into `folder`; its manifest says what was refused."""
     laws: list[Law] = []
     refused: list[Refused] = []
     for root in paths:
@@ -152,9 +156,9 @@ def write_laws(folder: Path, paths: Iterable[Path], encoder: Encoder, progress: 
         )
         connection.execute("CREATE INDEX laws_title ON laws (title)")
 
-    manifest = {"kind": "laws", "laws": len(laws), "articles": len(articles)}
+    turned_away = [(str(item.path), item.reason) for item in refused]
+    manifest = {"kind": "laws", "laws": len(laws), "articles": len(articles), "refused": turned_away}
     local.build(folder, units, encoder, manifest, extra=keep_texts, progress=progress)
-    return refused
 
 
 def _ever_shown(versions: Sequence[_Version]) -> set[int]:

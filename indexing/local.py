@@ -12,6 +12,7 @@ import hashlib
 import json
 import math
 import os
+import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
@@ -28,8 +29,9 @@ from knowledge.errors import IndexUnusable
 
 FORMAT = 1
 BATCH = 2048
-RAREST = 16
-"""How many of a question's terms are looked up: the rarest. More hardly changes the best hits and costs much time."""
+MOST_POSTINGS = 60_000
+"""How many (term, unit) pairs a question may touch: its rarest terms up to here, at least LEAST_TERMS. A small index is searched whole."""
+LEAST_TERMS = 8
 
 Progress = Callable[[str, int, int], None]
 
@@ -62,14 +64,28 @@ class LocalIndex:
         return [Found(int(number), float(score)) for number, score in zip(numbers[0], scores[0], strict=True) if number >= 0]
 
     def matching(self, terms: Sequence[str], k: int) -> list[Found]:
-        rarity = self.rarity(terms)
-        rarest = sorted(rarity, key=lambda term: -rarity[term])[:RAREST]
-        known = [term for term in rarest if rarity[term] < self._highest_rarity]
+        known = self._worth_looking_up(terms)
         if not known:
             return []
         query = " OR ".join(f'"{term}"' for term in known)
         found = self.sql("SELECT rowid, -rank FROM fulltext WHERE fulltext MATCH ? ORDER BY rank LIMIT ?", query, k)
         return [Found(number, score) for number, score in found]
+
+    def _worth_looking_up(self, terms: Sequence[str]) -> list[str]:
+        """The terms that occur at all, rarest first, until MOST_POSTINGS are reached: what is left out hardly moves the best hits."""
+        chosen: list[str] = []
+        postings = 0
+        for term, units in sorted(self._frequencies(terms).items(), key=lambda item: item[1]):
+            postings += units
+            if postings > MOST_POSTINGS and len(chosen) >= LEAST_TERMS:
+                break
+            chosen.append(term)
+        return chosen
+
+    def _frequencies(self, terms: Sequence[str]) -> dict[str, int]:
+        """In how many units each term occurs; terms of no unit are left out."""
+        wanted = list(dict.fromkeys(terms))
+        return dict(self.sql(f"SELECT term, units FROM frequency WHERE term IN ({','.join('?' * len(wanted))})", *wanted))
 
     def cosines(self, vector: Vector, units: Sequence[int]) -> list[float]:
         return [float(self._faiss.reconstruct(int(number)) @ vector) for number in units]
@@ -80,10 +96,8 @@ class LocalIndex:
         return {number: Unit(key, text) for number, key, text in found}
 
     def rarity(self, terms: Sequence[str]) -> dict[str, float]:
-        wanted = list(dict.fromkeys(terms))
-        marks = ",".join("?" * len(wanted))
-        known = dict(self.sql(f"SELECT term, units FROM frequency WHERE term IN ({marks})", *wanted))
-        return {term: _inverse_frequency(known.get(term, 0), self.size) for term in wanted}
+        known = self._frequencies(terms)
+        return {term: _inverse_frequency(known.get(term, 0), self.size) for term in dict.fromkeys(terms)}
 
     def sql(self, query: str, *args: Any) -> list[Any]:
         """Rows of a read-only query on this thread's connection."""
@@ -107,10 +121,6 @@ class LocalIndex:
             if _sha256(self.folder / name) != expected:
                 raise IndexUnusable(f"索引文件 {self.folder.name}/{name} 与清单不符，已损坏。请运行：python -m bot reindex")
 
-    @property
-    def _highest_rarity(self) -> float:
-        return _inverse_frequency(0, self.size)
-
 
 def build(
     folder: Path,
@@ -126,7 +136,9 @@ def build(
     `known` holds vectors of texts that need no encoding; `extra` may add tables of its own to `text.sqlite`;
     `progress(what, done, total)` is called now and then. `folder` appears only when everything in it is complete.
     """
-    partial = folder.with_name(f"{folder.name}.partial-{os.getpid()}")
+    partial = folder.with_name(f"{folder.name}.partial")
+    # One builder at a time: what lies here was left by one that was killed.
+    shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     _write_vectors(partial / "vectors.faiss", units, encoder, known or {}, progress)
     _write_text(partial / "text.sqlite", units, extra, progress)
@@ -177,6 +189,7 @@ def _write_text(path: Path, units: Sequence[Unit], extra: Callable[[sqlite3.Conn
         )
         if progress:
             progress("建全文索引", min(start + BATCH, len(units)), len(units))
+    connection.execute("INSERT INTO fulltext (fulltext) VALUES ('optimize')")
     connection.execute("CREATE INDEX units_key ON units (key)")
     connection.execute("CREATE VIRTUAL TABLE vocabulary USING fts5vocab(fulltext, 'row')")
     connection.execute("CREATE TABLE frequency (term TEXT PRIMARY KEY, units INTEGER NOT NULL) WITHOUT ROWID")

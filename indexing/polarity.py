@@ -1,9 +1,9 @@
 """Opposite questions look alike to every encoder; here are the reasons not to answer one with the other's answer.
 
-The question is compared with the wording it was found by. What differs is named: negation (签了/没签), whether something may be done
-(可以/不可以), party (用人单位/劳动者, 原告/被告), stage (试用期内/期满后, 一审/二审), numbers with units (15日/30日). A reason makes an
-offer out of an answer; it never hides a candidate. Only what both sides speak of is compared: a wording that is silent on the matter
-is no contradiction.
+The question is compared with the wording it was found by, and with the entry's standard question. What differs is named: negation
+(签了/没签, 可以/不可以), party (用人单位/劳动者, 原告/被告), stage (试用期内/期满后, 一审/二审), subject (公司/个体户, 社保/公积金), numbers
+with units (15日/30日). A reason makes an offer out of an answer; it never hides a candidate. Only what both sides speak of is
+compared: a text that is silent on the matter is no contradiction.
 """
 
 import re
@@ -11,28 +11,47 @@ from collections.abc import Sequence
 
 from indexing.words import clean
 
-_OPPOSITES: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
+_CONTRASTS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("有没有书面合同", (r"签了|签过|签订了|有合同|有书面", r"没签|未签|没有签|没订|未订立|没合同|没有合同|无合同|没有书面")),
+    ("有没有约定", (r"约定了|写明|写了|写着|有约定", r"没约定|未约定|没有约定|没写|没有写|没说")),
+    ("原告还是被告", (r"原告|起诉别人|起诉对方|我要告|我想告", r"被告|被起诉|被人告|告了我|起诉我|告我")),
     (
-        "有没有书面合同",
-        ("签了", "签过", "签订了", "有合同", "有书面"),
-        ("没签", "未签", "没有签", "没订", "未订立", "没合同", "没有合同", "无合同", "没有书面"),
+        "谁离开谁",
+        (r"员工辞职|主动辞职|自己辞职|自己想走|自己要走|员工提出|不干了", r"辞退|开除|解雇|炒掉|裁掉|让他走|让她走|赶走|不要他|公司提出"),
     ),
-    ("当事人一方", ("原告", "起诉别人", "起诉对方", "我要告", "我想告"), ("被告", "被起诉", "被人告", "告了我", "起诉我", "告我")),
-    (
-        "劳动关系哪一方",
-        ("员工辞职", "员工离职", "员工主动", "自己辞职", "员工不干"),
-        ("辞退", "开除", "解雇", "炒掉", "裁掉", "让他走", "让她走", "赶走"),
-    ),
-    ("试用期阶段", ("试用期内", "试用期间", "还在试用"), ("试用期满", "转正后", "过了试用期", "试用期过", "已转正")),
-    ("审级", ("一审",), ("二审", "再审")),
-    ("判决还是裁定", ("判决",), ("裁定",)),
-    ("诉前还是诉中", ("诉前", "起诉前", "还没起诉"), ("诉中", "诉讼中", "起诉后", "已经起诉")),
-    ("租赁哪一方", ("我是房东", "租客不", "租户不", "承租人不"), ("房东不", "房东要", "房东把", "出租人不", "我是租客")),
-    ("买卖哪一方", ("客户不付", "客户拖", "买家不付", "对方不付款", "不给货款"), ("供应商不发货", "卖家不发货", "不交货", "不发货")),
-    ("定金方向", ("收定金一方", "卖方违约", "他们违约", "对方违约"), ("我违约", "我们违约", "交定金的一方违约", "自己反悔", "我反悔")),
-    ("个人还是公司", ("公司借", "公司担保", "公司名义"), ("个人借", "个人担保", "个人名义", "私人借")),
-    ("借贷哪一方", ("我借给", "借给别人", "借给朋友"), ("我欠", "我借了", "向别人借", "向朋友借")),
+    ("在职还是离职", (r"在职|还在公司|没离职", r"离职|跳槽|走了以后|辞职后")),
+    ("试用期内还是期满", (r"试用期内|试用期间|试用期里|还在试用", r"试用期满|试用期已经?满|转正后|过了试用期|试用期过|已转正")),
+    ("期满没满", (r"期满|到期|满了|届满", r"没满|未满|没到期|未到期|还没到|没有满")),
+    ("审级", (r"一审", r"二审", r"再审")),
+    ("判决还是裁定", (r"判决", r"裁定", r"裁决")),
+    ("诉前还是诉中", (r"诉前|起诉前|还没起诉", r"诉中|诉讼中|起诉后|已经起诉")),
+    ("哪种仲裁", (r"劳动仲裁|劳动争议", r"商事仲裁|仲裁委员会|仲裁条款")),
+    ("租赁哪一方", (r"我是房东|租客不|租户不|承租人不|租客欠", r"房东不|房东要|房东把|出租人不|我是租客")),
+    ("加盟哪一方", (r"我是总部|我们总部|加盟总部，|加盟商不|加盟商一直|特许人", r"交了加盟费|总部答应|总部没|品牌方没|加盟商怎么")),
+    ("买卖哪一方", (r"客户不付|客户拖|买家不付|对方不付款|不给货款", r"供应商不发货|卖家不发货|不交货|不发货")),
+    ("谁违约", (r"他们违约|对方违约|卖家反悔|对方反悔", r"我违约|我们违约|自己反悔|我反悔|我自己不")),
+    ("借贷哪一方", (r"我借给|借给别人|借给朋友", r"我欠|我借了|向别人借|向朋友借|跟朋友借")),
+    ("出借的是谁", (r"民间借贷|私人借|朋友借|个人借给", r"银行|小额贷款公司|小贷公司|网贷|金融机构")),
+    ("债务人是谁", (r"大企业|大型企业|大公司|大厂", r"机关|事业单位|街道办|政府|学校|医院", r"民营公司|民营企业|私人老板")),
+    ("企业是哪一种", (r"个体户|个体工商户", r"股份有限公司|股份公司", r"(?<!股份)有限公司|公司", r"合伙企业")),
+    ("个人还是公司", (r"公司借|公司担保|公司名义", r"个人借|个人担保|个人名义|私人借|我个人")),
+    ("受让的是谁", (r"外人|股东以外|别人|第三人", r"老股东|其他股东之间|股东之间|另一个股东|内部转让")),
+    ("价格", (r"低价|白送|无偿|一块钱", r"市场价|正常价|原价|合理价")),
+    ("什么款", (r"工资|薪|劳务费", r"材料款|货款|材料商|供货商", r"工程款|进度款|结算款", r"租金|房租")),
+    ("社保还是公积金", (r"社保|社会保险|养老保险", r"公积金")),
+    ("有没有工伤保险", (r"上了工伤险|上了工伤保险|买了工伤|缴了工伤", r"没上工伤|没给上工伤|没买工伤|没交工伤|未参保")),
+    ("职位", (r"高管|副总|总经理|董事|监事|经理", r"普通员工|业务员|销售员|一般员工|文员")),
+    ("男女", (r"男员工|丈夫|老公|陪产", r"女员工|女工|怀孕|孕期|产假")),
+    ("线上还是线下", (r"网店|网购|网上买|直播间|电商", r"实体店|门店|线下|柜台")),
+    ("第几次", (r"第一次|首次|初次|头一次|头一回", r"第二次|第三次|再次|又被罚|多次|屡次")),
+    ("自愿还是冒用", (r"自愿|同意|借给朋友用", r"冒用|盗用|被人拿去|偷用")),
+    ("派遣哪一方", (r"派遣公司|劳务公司|用人单位", r"用工单位|派到我|派来")),
+    ("国内还是国外", (r"外国判决|国外判决|国外法院", r"青岛起诉|国内起诉|在青岛")),
 )
+"""Matters on which the law turns, each with the ways to say one side or another. A text that names two sides takes none."""
+_ACTS = r"违法解除|单方解除|解除|不签|拖着不|输了|不服|起诉|告|反悔|违约|提出"
+_EMPLOYER = re.compile(rf"(?:用人单位|公司|单位|企业|老板|厂里)(?:[^，。？]{{0,4}})(?:{_ACTS})")
+_WORKER = re.compile(rf"(?:劳动者|员工|职工|工人|伙计|雇员)(?:[^，。？]{{0,4}})(?:{_ACTS})")
 _NEGATED = re.compile(r"(?:不|没|未|无|别|非|拒)")
 _ASKS = re.compile(r"能不能|可不可以|要不要|是不是|有没有|该不该|行不行|算不算|会不会|用不用|付不付|赔不赔|给不给|交不交|退不退")
 _FIXED = re.compile(
@@ -45,22 +64,37 @@ _DIGITS = {c: i for i, c in enumerate("零一二三四五六七八九")} | {"两
 _SAME_UNIT = {"天": "日", "月": "个月"}
 
 
-def conflicts(question: str, wording: str) -> list[str]:
+def conflicts(question: str, *wordings: str) -> list[str]:
+    """Why the answer to `wordings` may be wrong for `question`: what `_conflicts` says of any of them, each reason once."""
+    return list(dict.fromkeys(reason for wording in wordings for reason in _conflicts(question, wording)))
+
+
+def _conflicts(question: str, wording: str) -> list[str]:
     """Why the answer to `wording` may be wrong for `question`, in Chinese, for staff; empty if nothing speaks against it."""
     asked, known = clean(question), clean(wording)
     if asked == known:
         return []
-    reasons = [
-        f"{name}相反"
-        for name, one, other in _OPPOSITES
-        if (_says(asked, one, other) and _says(known, other, one)) or (_says(asked, other, one) and _says(known, one, other))
-    ]
+    reasons = [f"{name}不同" for name, sides in _CONTRASTS if _differ(_side(asked, sides), _side(known, sides))]
+    if _differ(_actor(asked), _actor(known)):
+        reasons.append("用人单位与劳动者相反")
     return reasons + _numbers_differ(asked, known) + _negation_differs(asked, known)
 
 
-def _says(text: str, phrases: Sequence[str], opposite: Sequence[str]) -> bool:
-    """Whether the text speaks for one side only."""
-    return any(p in text for p in phrases) and not any(p in text for p in opposite)
+def _differ(one: int | None, other: int | None) -> bool:
+    """Both texts take a side, and not the same one."""
+    return one is not None and other is not None and one != other
+
+
+def _side(text: str, sides: Sequence[str]) -> int | None:
+    """The one side a text speaks of; None for none or several."""
+    named = [i for i, side in enumerate(sides) if re.search(side, text)]
+    return named[0] if len(named) == 1 else None
+
+
+def _actor(text: str) -> int | None:
+    """Who acts: 0 the employer, 1 the worker; None when neither or both are seen acting."""
+    employer, worker = bool(_EMPLOYER.search(text)), bool(_WORKER.search(text))
+    return None if employer == worker else int(worker)
 
 
 def _numbers_differ(asked: str, known: str) -> list[str]:

@@ -12,6 +12,16 @@ from knowledge.errors import Unreadable
 from knowledge.files import load_yaml
 
 CONTENT = Path(__file__).parent / "content"
+ROLES = {
+    "registrar": "登记员",
+    "assigner": "分派人",
+    "handler": "承办人",
+    "reviewer": "审核人",
+    "supervisor": "督办",
+    "admin": "管理员",
+    "auditor": "审计",
+}
+"""The roles of court staff and what they are called."""
 
 
 @dataclass(frozen=True)
@@ -57,25 +67,46 @@ def load_court(data_dir: Path) -> Court:
     if unknown := own.keys() - shipped.keys():
         raise Unreadable(f"{own_path} 里有不认识的项：{'、'.join(sorted(unknown))}。请对照自带的 court.yaml 改正。")
     merged = {key: _merge(value, own.get(key)) for key, value in shipped.items()}
-    try:
-        return Court(
-            name=merged["court_name"],
-            confirmed_by=merged["confirmed_by"],
-            watermark=str(merged["demo_watermark"]),
-            office_hours=str(merged["office_hours"]),
-            streets=(*map(str, merged["streets"]), *map(str, merged["special_areas"])),
-            industries=tuple(map(str, merged["industries"])),
-            answer_days=int(merged["answer_working_days"]["一般"]),
-            anonymous_needs_per_asker=int(merged["anonymous_needs_per_day"]["asker"]),
-            anonymous_needs_per_address=int(merged["anonymous_needs_per_day"]["address"]),
-            messages_per_minute=int(merged["messages_per_minute"]),
-            notify_roles=tuple(map(str, merged["notify_new_needs"])),
-            retention_raw_days=int(merged["retention_days"]["raw"]),
-            retention_refused_days=int(merged["retention_days"]["refused"]),
-            own_keys=tuple(own),
-        )
-    except (TypeError, ValueError, KeyError) as error:
-        raise Unreadable(f"{own_path} 里有一项的写法不对（{error}）。请对照自带的 court.yaml 改正。") from error
+    for key, value in own.items():
+        if wrong := _what_is_wrong(key, value, shipped[key]):
+            raise Unreadable(f"{own_path} 里的 {key} 不对：{wrong}。请对照自带的 court.yaml 改正。")
+    return Court(
+        name=merged["court_name"],
+        confirmed_by=merged["confirmed_by"],
+        watermark=merged["demo_watermark"],
+        office_hours=merged["office_hours"],
+        streets=(*merged["streets"], *merged["special_areas"]),
+        industries=tuple(merged["industries"]),
+        answer_days=merged["answer_working_days"]["一般"],
+        anonymous_needs_per_asker=merged["anonymous_needs_per_day"]["asker"],
+        anonymous_needs_per_address=merged["anonymous_needs_per_day"]["address"],
+        messages_per_minute=merged["messages_per_minute"],
+        notify_roles=tuple(merged["notify_new_needs"]),
+        retention_raw_days=merged["retention_days"]["raw"],
+        retention_refused_days=merged["retention_days"]["refused"],
+        own_keys=tuple(own),
+    )
+
+
+def _what_is_wrong(key: str, value: Any, shipped: Any) -> str | None:
+    """A value must be of the shipped one's kind; a number counts something, so it is at least one."""
+    if value is None:
+        return None
+    if key == "notify_new_needs" and isinstance(value, list) and (unknown := [role for role in value if role not in ROLES]):
+        return f"没有 {unknown[0]} 这个角色，可用的有 {', '.join(ROLES)}"
+    if shipped is None or isinstance(shipped, str):
+        return None if isinstance(value, str) and value.strip() else "应当是一段文字"
+    if isinstance(shipped, bool):
+        return None if isinstance(value, bool) else "应当是 true 或 false"
+    if isinstance(shipped, int):
+        return None if isinstance(value, int) and not isinstance(value, bool) and value >= 1 else "应当是 1 或更大的整数"
+    if isinstance(shipped, list):
+        same = isinstance(value, list) and all(isinstance(item, type(shipped[0])) for item in value)
+        return None if same else "应当是列表，每行一项，前面加“- ”"
+    if not isinstance(value, dict):
+        return "应当是“名称: 值”的形式"
+    inside = [_what_is_wrong(name, item, shipped[name]) for name, item in value.items() if name in shipped]
+    return next(filter(None, inside), None)
 
 
 def load_topics() -> dict[str, Topic]:

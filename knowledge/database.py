@@ -103,6 +103,11 @@ class Database:
         db.close()
 
 
+def open_reader(path: Path) -> Db:
+    """A connection that only reads, for one thread at a time; it sees what is committed and waits for nobody."""
+    return sqlite_utils.Database(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False))
+
+
 def _open(path: Path, synchronous: str) -> Db:
     connection = sqlite3.connect(path, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False)
     db = sqlite_utils.Database(connection)

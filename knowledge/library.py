@@ -36,6 +36,8 @@ class Changes:
     changed: list[str] = field(default_factory=list)
     same: list[str] = field(default_factory=list)
     withdrawn: list[str] = field(default_factory=list)
+    kept_ours: list[str] = field(default_factory=list)
+    """Left out, because staff made an entry of the same id."""
 
 
 def replace_origin(db: Db, origin: str, entries: Iterable[Entry], at: datetime) -> Changes:
@@ -43,7 +45,11 @@ def replace_origin(db: Db, origin: str, entries: Iterable[Entry], at: datetime) 
     changes = Changes()
     found = rows(db, "SELECT id, hash, state, reviewed_by FROM entries WHERE origin = ?", origin)
     before = {item["id"]: item for item in found}
+    made_here = {item["id"] for item in rows(db, "SELECT id FROM entries WHERE origin = 'console' AND state <> 'withdrawn'")}
     for entry in entries:
+        if entry.id in made_here:
+            changes.kept_ours.append(entry.id)
+            continue
         known = before.pop(entry.id, None)
         if known is None:
             changes.new.append(entry.id)
@@ -72,7 +78,7 @@ def put_entry(db: Db, origin: str, entry: Entry, at: datetime) -> None:
         " state = excluded.state, updated_at = excluded.updated_at",
         [entry.id, origin, content, entry.to_json(), entry.state, stamp(at)],
     )
-    if known and known["hash"] != content:
+    if known and known["hash"] != content and entry.state != "withdrawn":
         db.execute("UPDATE entries SET reviewed_by = NULL, reviewed_at = NULL WHERE id = ?", [entry.id])
     db.execute("INSERT OR IGNORE INTO entry_versions VALUES (?, ?, ?, ?)", [entry.id, content, entry.to_json(), stamp(at)])
     _changed(db)
@@ -89,6 +95,30 @@ def set_state(db: Db, entry_id: str, state: str, at: datetime, reviewer: str | N
     if cursor.rowcount == 0:
         raise NotFound(f"没有编号为 {entry_id} 的条目。")
     _changed(db)
+
+
+class Shelf:
+    """Published entries at hand: each is read once, and again only after the library has changed. For one thread at a time."""
+
+    def __init__(self, db: Db) -> None:
+        self._db = db
+        self._revision = -1
+        self._items: dict[str, Published | None] = {}
+
+    def take(self, entry_ids: Iterable[str], today: date) -> dict[str, Published]:
+        """Those of `entry_ids` that are published and valid today: only these may answer."""
+        now = revision(self._db)
+        if now != self._revision:
+            self._revision, self._items = now, {}
+        found = {}
+        for entry_id in entry_ids:
+            if entry_id not in self._items:
+                stored = row(self._db, "SELECT * FROM entries WHERE id = ? AND state = 'published'", entry_id)
+                self._items[entry_id] = _published(stored) if stored else None
+            item = self._items[entry_id]
+            if item and item.entry.valid_on(today):
+                found[entry_id] = item
+        return found
 
 
 def published(db: Db, entry_id: str, today: date) -> Published | None:

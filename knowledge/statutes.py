@@ -42,6 +42,7 @@ _CHINESE_NUMBER = re.compile(rf"(?:- |#+ *)?\**({_NUMERAL})\**、\s*(.*)$")
 _ARABIC_NUMBER = re.compile(r"(?:#+ *)?(\d{1,3})[.．、](?!\d)\s*(.*)$")
 _BRACKET_NUMBER = re.compile(rf"（({_NUMERAL})）\s*(.*)$")
 _TABLE_RULE = re.compile(r"\|[\s|:-]*$")
+UNKNOWN_STANDING = "是否有效不明"
 _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}$")
 _DATE_IN_NAME = re.compile(r"[(（](\d{4}-\d{2}-\d{2})[)）]$")
 _ASKED_NUMBER = re.compile(rf"第?({_NUMERAL}|\d{{1,4}})条?(?:之({_NUMERAL}|\d{{1,2}}))?条?$")
@@ -161,10 +162,13 @@ def citation_problem(citation: Citation, versions: Sequence[Law], day: date) -> 
     return None
 
 
-def citation_problems(entries: Iterable[Entry], root: Path, day: date) -> list[str]:
-    """What is wrong on `day` with the citations of `entries`, judged by the laws below `root`: one Chinese line each."""
+def citation_problems(entries: Iterable[Entry], roots: Iterable[Path], day: date) -> list[str]:
+    """What is wrong on `day` with the citations of `entries`, judged by the laws below `roots`: one Chinese line each.
+
+    A line that ends with UNKNOWN_STANDING says only that the source does not tell whether the law is in force.
+    """
     by_title: dict[str, list[Law]] = {}
-    for item in read_laws(root):
+    for item in (item for root in roots for item in read_laws(root)):
         if isinstance(item, Law):
             by_title.setdefault(item.title, []).append(item)
     found = [(entry.id, citation_problem(citation, by_title.get(citation.law, []), day)) for entry in entries for citation in entry.basis]
@@ -212,7 +216,7 @@ def _why_not(cited: Sequence[Law], versions: Sequence[Law], day: date) -> str:
         "superseded": "已被新的版本取代",
         "repealed": "已废止",
         "not_yet": "尚未施行",
-        "unknown": "是否有效不明",
+        "unknown": UNKNOWN_STANDING,
     }
     return reasons.get(standing_of[id(last)], "没有施行")
 

@@ -79,8 +79,8 @@ def small_laws(folder: Path) -> Path:
     law(folder, "废止试验法", "2005-01-01", "已废止", "- **第一条**　　逾期付款利息的废止规定。\n")
     law(folder, "未来试验法", soon, "尚未生效", "- **第一条**　　逾期付款利息的将来规定。\n")
     law(folder, "未知试验条例", "2015-01-01", "未知", "- **第一条**　　逾期付款利息的不明规定。\n")
-    local = "# 青岛市试验条例\n\n2019年1月1日通过\n\n<!-- INFO END -->\n\n## 第一章 总则\n\n第一条 逾期付款利息的地方规定。\n\n第二条 本条例施行。\n"
-    (folder / "青岛市试验条例(2019-01-01).md").write_text(local, encoding="utf-8")
+    head, body = "# 青岛市试验条例\n\n2019年1月1日通过\n\n<!-- INFO END -->\n\n", "第一条 逾期付款利息的地方规定。\n\n第二条 本条例施行。\n"
+    (folder / "青岛市试验条例(2019-01-01).md").write_text(head + body, encoding="utf-8")
     (folder / "不是法规.md").write_text("---\nstatus: 有效\n---\n没有名称\n", encoding="utf-8")
     return folder
 

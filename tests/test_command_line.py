@@ -10,9 +10,9 @@ import sqlite3
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from indexing.encoder import ShippedEncoder
 from knowledge import library
 from knowledge.clock import now
 from knowledge.database import Database
+from knowledge.errors import BadInput
 from knowledge.ledger.needs import Asking, move, open_need, record_asking
 from tests.command_line import ROOT, command, faq, in_json, json_lines, law, refusal, small_content, small_laws, tamper
 
@@ -35,7 +36,18 @@ KNOWN = "客户一直拖着货款不给，怎么办"
 UNKNOWN = "我家猫在店里生了五只小猫，顾客要领养，猫粮钱能让他出吗"
 KEYS = ["id", "q", "band", "entry", "confidence", "candidates", "articles", "reasons", "ms"]
 # A greeting, gibberish, refusals, and texts no word of which the model knows: candidates are due in every band.
-EVERY_BAND = [KNOWN, UNKNOWN, "你好", "asdfghjkl", "能不能帮我跟法官打个招呼", "工人爬上塔吊说不给工资就跳下来", "？？", "\u200b!", "𠮷𠮷𠮷", "zzqx"]
+EVERY_BAND = [
+    KNOWN,
+    UNKNOWN,
+    "你好",
+    "asdfghjkl",
+    "能不能帮我跟法官打个招呼",
+    "工人爬上塔吊说不给工资就跳下来",
+    "？？",
+    "\u200b!",
+    "𠮷𠮷𠮷",
+    "zzqx",
+]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -196,7 +208,7 @@ def test_an_empty_question_is_refused(shared: Path) -> None:
 
 
 def test_batch_keeps_order_and_ids_and_answers_what_it_can(shared: Path, tmp_path: Path) -> None:
-    lines = [
+    lines: list[Mapping[str, object] | str] = [
         {"id": "a", "q": KNOWN},
         "{broken",
         {"id": 2},
@@ -325,14 +337,14 @@ def test_reindex_replaces_remembers_and_reports(small: Path, tmp_path: Path) -> 
     table = json_lines(tmp_path / "own.jsonl", [one, two, "{broken", {"id": 4, "question": "没有答复"}])
     report = in_json(small, "reindex", "--knowledge", table)
     assert report["generation"] == 1 and report["entries"] == 5 and report["articles"] == 0
-    assert report["changes"]["shipped"] == {"new": 3, "changed": 0, "same": 0, "withdrawn": 0}
-    assert report["changes"]["files"] == {"new": 2, "changed": 0, "same": 0, "withdrawn": 0}
+    assert report["changes"]["shipped"] == {"new": 3, "changed": 0, "same": 0, "withdrawn": 0, "kept_ours": 0}
+    assert report["changes"]["files"] == {"new": 2, "changed": 0, "same": 0, "withdrawn": 0, "kept_ours": 0}
     assert [(Path(item["file"]).name, item["row"]) for item in report["refused"]] == [("own.jsonl", 3), ("own.jsonl", 4)]
     assert all(item["reason"] for item in report["refused"])
 
     json_lines(table, [one | {"answer": "免费。"}, three])
     report = in_json(small, "reindex")
-    assert report["changes"]["files"] == {"new": 1, "changed": 1, "same": 0, "withdrawn": 1} and report["refused"] == []
+    assert report["changes"]["files"] == {"new": 1, "changed": 1, "same": 0, "withdrawn": 1, "kept_ours": 0} and report["refused"] == []
     assert report["changes"]["shipped"]["same"] == 3
     assert "免费。" in command(small, "ask", "停车费怎么收？").stdout or in_json(small, "ask", "停车费怎么收？")["band"] == "offer"
 
@@ -340,7 +352,7 @@ def test_reindex_replaces_remembers_and_reports(small: Path, tmp_path: Path) -> 
     text = command(small, "reindex", "--knowledge", other)
     assert text.exit_code == 0 and "导入资料：新增 1，变动 0，不变 0，撤下 2" in text.stdout
 
-    assert in_json(small, "reindex", "--knowledge", "none")["changes"]["files"] == {"new": 0, "changed": 0, "same": 0, "withdrawn": 1}
+    assert in_json(small, "reindex", "--knowledge", "none")["changes"]["files"] == {"new": 0, "changed": 0, "same": 0, "withdrawn": 1, "kept_ours": 0}
     found = in_json(small, "ask", "会议室怎么订？", "-k", "20")
     assert {candidate["entry"] for candidate in found["candidates"]} == {"A1", "B1", "C1"}
 
@@ -455,10 +467,11 @@ def test_staff_get_a_link_that_works_once(tmp_path: Path) -> None:
     assert len({*tokens}) == 2 and all(len(token) >= 30 for token in tokens)
     database = Database(tmp_path / "yuanqitong.db")
     for token in tokens:
-        person = database.write(lambda db, token=token: use_link(db, token, now())).result()
-        assert (person.name, person.roles) == ("张三", {"registrar", "reviewer"})
-        with pytest.raises(Exception, match="已用过或已过期"):
-            database.write(lambda db, token=token: use_link(db, token, now())).result()
+        use = partial(use_link, token=token, at=now())
+        person = database.write(use).result()
+        assert person.name == "张三" and person.roles == {"registrar", "reviewer"}
+        with pytest.raises(BadInput, match="已用过或已过期"):
+            database.write(use).result()
     kept = database.read(lambda db: db.execute("SELECT token_hash FROM staff_links").fetchall()).result()
     database.close()
     assert not {*tokens} & {row[0] for row in kept}
@@ -823,7 +836,7 @@ def test_a_running_bot_keeps_its_folder_and_shares_it(data_dir: Path, tmp_path: 
         assert running.stdout is not None and "院企通已启动：http://127.0.0.1:" in running.stdout.readline()
         assert "已经有一个院企通在运行" in refusal(command(data_dir, "run", "--port", "0"))
         asked = subprocess.run([*bot, "ask", KNOWN, "--json"], cwd=tmp_path, env=environment, capture_output=True, text=True)
-        assert asked.returncode == 0 and asked.stderr == "" and json.loads(asked.stdout)["entry"] == "B01-2"
+        assert asked.returncode == 0 and asked.stderr == "" and json.loads(asked.stdout)["candidates"][0]["entry"] == "B01-2"
         assert command(data_dir, "staff", "add", "张三", "--role", "admin").exit_code == 0
         assert command(data_dir, "reconcile").exit_code == 0 and command(data_dir, "doctor").exit_code == 0
         assert command(data_dir, "backup", tmp_path / "b.zip").exit_code == 0
@@ -836,7 +849,9 @@ def test_a_running_bot_keeps_its_folder_and_shares_it(data_dir: Path, tmp_path: 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b.zip", "data"]
 
 
-def test_data_dir_of_the_environment_is_beside_the_project_never_the_current_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_data_dir_of_the_environment_is_beside_the_project_never_the_current_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DATA_DIR", "somewhere")
     assert Settings().data_dir == ROOT / "somewhere"

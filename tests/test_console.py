@@ -24,6 +24,7 @@ from bot.settings import Settings
 from bot.startup import Opened
 from knowledge import library
 from knowledge.clock import BEIJING
+from knowledge.court import ROLES
 from knowledge.database import Db, row, rows
 from knowledge.enterprise import asker_in, set_profile
 from knowledge.entry import Entry
@@ -227,7 +228,7 @@ async def test_forged_chat_cookie_binds_nothing(office: Office) -> None:
 
 
 ANSWERERS = {"registrar", "handler", "reviewer", "admin"}
-EVERYBODY = set(access.ROLES)
+EVERYBODY = set(ROLES)
 EXPECTED = {
     ("GET", "/enter"): EVERYBODY | {"nobody"},
     ("POST", "/enter"): EVERYBODY | {"nobody"},
@@ -246,7 +247,7 @@ EXPECTED = {
 """Written out by hand: who gets past the door of which route. Everything else is 403, 404 or 405 for everybody."""
 
 
-@pytest.mark.parametrize("role", [*access.ROLES, "nobody"])
+@pytest.mark.parametrize("role", [*ROLES, "nobody"])
 async def test_every_role_against_every_route_and_method(office: Office, role: str) -> None:
     clerk = office.browser() if role == "nobody" else await office.clerk("某人", role)
     for path in dict.fromkeys(path for _, path in EXPECTED):

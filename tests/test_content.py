@@ -10,7 +10,7 @@ from indexing.building import SHIPPED_CONTENT
 from knowledge.court import load_topics
 from knowledge.entry import Entry
 from knowledge.sources import read_sources
-from knowledge.statutes import citation_problems
+from knowledge.statutes import UNKNOWN_STANDING, citation_problems
 
 DAY = date(2026, 11, 22)
 
@@ -40,8 +40,8 @@ def test_every_entry_is_complete(entries: list[Entry]) -> None:
 
 
 def test_every_citation_exists_and_is_in_force(entries: list[Entry], data_folder: Path) -> None:
-    problems = citation_problems(entries, data_folder / "laws", DAY)
-    wrong = [problem for problem in problems if not problem.endswith("是否有效不明")]
+    problems = citation_problems(entries, [data_folder / "laws"], DAY)
+    wrong = [problem for problem in problems if not problem.endswith(UNKNOWN_STANDING)]
     assert wrong == []
     # The source gives these no status at all: the articles exist, and no answer calls them in force.
     unknown = {problem.split("《")[1].split("》")[0] for problem in problems}

@@ -7,9 +7,9 @@ from typing import Any
 import jinja2
 from aiohttp import web
 
-from bot.access import ROLES, Session, Staff
+from bot.access import Session, Staff
 from bot.console.drafts import READERS
-from knowledge.court import Court
+from knowledge.court import ROLES, Court
 
 HERE = Path(__file__).parent
 STATIC = {"console.css": "text/css", "icon.svg": "image/svg+xml"}

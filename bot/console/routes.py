@@ -25,6 +25,7 @@ from bot.console.gate import Form, TooLong, is_genuine, is_let_in, read_form, se
 from bot.console.pages import Pages
 from bot.outbox import Mail, Outbox
 from bot.startup import Opened
+from knowledge.court import ROLES
 from knowledge.database import Db
 from knowledge.errors import BadInput, Conflict, NotAllowed, NotFound, StorageFailed, YuanqitongError
 from knowledge.ledger.workflow import ANSWERING_ROLES, INTAKE_ROLES
@@ -37,7 +38,7 @@ COOKIE = "yq_staff"
 ATTEMPTS_PER_MINUTE = 10
 ANYONE = frozenset({"anyone"})
 """No session needed: the door itself."""
-SIGNED_IN = frozenset(access.ROLES)
+SIGNED_IN = frozenset(ROLES)
 CONTACT_READERS = frozenset({"registrar", "handler", "reviewer", "admin"})
 REVIEWERS = frozenset({"reviewer"})
 

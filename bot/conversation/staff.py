@@ -13,16 +13,16 @@ from bot.outbox import Mail, Saying, need_behind
 from bot.replies import StaffButton
 from bot.turn import Turn
 from knowledge import library
-from knowledge.court import Court
+from knowledge.court import ROLES, Court
 from knowledge.database import Db
-from knowledge.errors import NotAllowed
+from knowledge.errors import NotAllowed, NotFound
 from knowledge.ledger.deadlines import Calendar
 from knowledge.ledger.needs import find_need, need_story
 from knowledge.ledger.workflow import ACTION_NAMES, INTAKE_ROLES, STATE_NAMES
 from knowledge.privacy import mask
 
 REVIEWERS = frozenset({"reviewer"})
-ANY = frozenset(access.ROLES)
+ANY = frozenset(ROLES)
 
 
 def router() -> Router:
@@ -119,11 +119,10 @@ async def on_drafts(message: Message, turn: Turn) -> None:
     def show(db: Db, mail: Mail) -> None:
         drafts = library.waiting_for_review(db)[:10]
         for entry in drafts:
-            buttons = ((replies.staff_button("发布", "publish", entry.id), replies.staff_button("不用", "withdraw", entry.id)),)
-            fits = len(f"s:withdraw:{entry.id}".encode()) <= 64 and ":" not in entry.id
-            mail.reply(
-                Saying(f"<b>{escape(entry.question)}</b>\n{escape(entry.answer[:600])}\n<i>{escape(entry.id)}</i>", buttons if fits else ())
-            )
+            # The button carries the content, not the id: what is published is what was read here.
+            seen = entry.content_hash()[:16]
+            buttons = ((replies.staff_button("发布", "publish", seen), replies.staff_button("不用", "withdraw", seen)),)
+            mail.reply(Saying(f"<b>{escape(entry.question)}</b>\n{escape(entry.answer[:600])}\n<i>{escape(entry.id)}</i>", buttons))
         if not drafts:
             mail.reply(replies.say("没有待审核的条目。"))
 
@@ -135,9 +134,12 @@ async def on_publish(query: CallbackQuery, callback_data: StaffButton, turn: Tur
 
     def decide(db: Db, mail: Mail) -> None:
         state = "published" if callback_data.name == "publish" else "withdrawn"
-        library.set_state(db, callback_data.about, state, turn.at, _me(turn).name)
+        entry = next((e for e in library.waiting_for_review(db) if e.content_hash().startswith(callback_data.about)), None)
+        if entry is None:
+            raise NotFound("这个草稿已经处理过，或者内容变了。请重新发送 /drafts 查看。")
+        library.set_state(db, entry.id, state, turn.at, _me(turn).name)
         done = "已发布，几秒后开始用于答复" if state == "published" else "已设为不用"
-        mail.reply(replies.buttons_gone(pressed(query)), replies.say(f"{callback_data.about} {done}。"))
+        mail.reply(replies.buttons_gone(pressed(query)), replies.say(f"“{entry.question}”{done}。"))
 
     await turn.close("conversation", doing=decide)
 

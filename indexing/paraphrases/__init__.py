@@ -1,7 +1,8 @@
 """Street paraphrases: how owners, cashiers and foremen really ask, written line by line with the entry in view.
 
-`own*.jsonl` lines belong to our entries, `lecoqa*.jsonl` lines to questions of the LeCoQA training split (by id); `nothing.jsonl`
-holds questions that no entry of ours answers. A fixed fifth of the lines is held out: never trained on, it calibrates confidence.
+`lecoqa*.jsonl` lines belong to questions of the LeCoQA training split (by id) and teach the model, but for a fixed fifth that is
+held out. `own.jsonl` and `natural.jsonl` ask for our own entries, `nothing.jsonl` for what no entry of ours answers: these three
+and the held-out fifth are never trained on; they calibrate confidence.
 """
 
 import hashlib
@@ -21,11 +22,19 @@ class Paraphrase:
 
 
 def load_paraphrases() -> list[Paraphrase]:
-    """Every line of every file but `nothing.jsonl`, in order."""
+    """Every line about LeCoQA questions, in order; `held_out` tells which are not for training."""
+    return _lines(sorted(FOLDER.glob("lecoqa*.jsonl")))
+
+
+def load_own_questions() -> list[Paraphrase]:
+    """Every line about our own entries; none is for training."""
+    return _lines([FOLDER / "natural.jsonl", FOLDER / "own.jsonl"])
+
+
+def _lines(paths: list[Path]) -> list[Paraphrase]:
     return [
         Paraphrase(str(fields["entry"]), fields["q"])
-        for path in sorted(FOLDER.glob("*.jsonl"))
-        if path.stem != "nothing"
+        for path in paths
         for fields in map(json.loads, path.read_text(encoding="utf-8").splitlines())
     ]
 

@@ -11,6 +11,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from knowledge.errors import Unreadable
+from knowledge.files import read_text
 
 
 @dataclass(frozen=True)
@@ -25,13 +26,12 @@ class Calendar:
         if not path.exists():
             return cls()
         own: dict[date, bool] = {}
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            for number, line in enumerate(csv.reader(file), 1):
-                try:
-                    day, kind = line
-                    own[date.fromisoformat(day.strip())] = {"workday": True, "holiday": False}[kind.strip()]
-                except (ValueError, KeyError) as error:
-                    raise Unreadable(f"{path} 第 {number} 行看不懂，请写成“2027-01-01,holiday”或“2027-02-07,workday”。") from error
+        for number, line in enumerate(csv.reader(read_text(path).splitlines()), 1):
+            try:
+                day, kind = line
+                own[date.fromisoformat(day.strip())] = {"workday": True, "holiday": False}[kind.strip()]
+            except (ValueError, KeyError) as error:
+                raise Unreadable(f"{path} 第 {number} 行看不懂，请写成“2027-01-01,holiday”或“2027-02-07,workday”。") from error
         return cls(own)
 
     def is_working_day(self, day: date) -> bool | None:

@@ -35,6 +35,7 @@ from tests.bench.measuring import Figure, percentile, settings
 from tests.bench.visitors import Talk
 
 CHATS = 50
+CHANNEL = "bench"
 GOAL = 150
 ECHOES = 3_000
 SYNCHRONOUS = ("OFF", "NORMAL", "FULL", "EXTRA")
@@ -95,11 +96,11 @@ async def _fed(data_dir: Path, texts: Sequence[str]) -> tuple[Talk, str]:
     """Everybody's messages straight into the inbox; also how they were committed, and what came of them."""
     recorder = Recorder()
     async with _app(data_dir) as (app, _):
-        app._outbox._couriers["bench"] = recorder
+        app._outbox._couriers[CHANNEL] = recorder
 
         async def feed(chat: int, own: Sequence[str]) -> None:
             for number, text in enumerate(own):
-                assert await app._inbox.receive("bench", f"{chat}:{number}:{text}", chat, said(chat, text, now()))
+                assert await app._inbox.receive(CHANNEL, f"{chat}:{number}:{text}", chat, said(chat, text, now()))
 
         await asyncio.gather(*(feed(chat, ["/start"]) for chat in range(1, CHATS + 1)))
         await _idle(app)
@@ -126,8 +127,8 @@ async def _idle(app: App) -> None:
     """Wait until nothing waits to be handled or delivered."""
 
     def open_work(db: Db) -> bool:
-        waiting = "SELECT 1 FROM inbox WHERE done_at IS NULL UNION ALL SELECT 1 FROM outbox WHERE state = 'waiting' LIMIT 1"
-        return row(db, waiting) is not None
+        handling = row(db, "SELECT 1 FROM inbox WHERE done_at IS NULL AND channel = ? LIMIT 1", CHANNEL)
+        return bool(handling or row(db, "SELECT 1 FROM outbox WHERE state = 'waiting' AND channel = ? LIMIT 1", CHANNEL))
 
     while await asyncio.wrap_future(app.database.read(open_work)):
         await asyncio.sleep(0.1)
@@ -138,7 +139,8 @@ async def _notes(app: App) -> str:
 
     def look(db: Db) -> str:
         mode = SYNCHRONOUS[int(db.execute("PRAGMA synchronous").fetchone()[0])]
-        counted = rows(db, "SELECT outcome, count(*) AS n FROM inbox WHERE payload NOT LIKE '%/start%' GROUP BY 1 ORDER BY 2 DESC")
+        sql = "SELECT outcome, count(*) AS n FROM inbox WHERE channel = ? AND payload NOT LIKE '%/start%' GROUP BY 1 ORDER BY 2 DESC"
+        counted = rows(db, sql, CHANNEL)
         return f"synchronous={mode}, {', '.join('{n} {outcome}'.format(**item) for item in counted)}"
 
     return await asyncio.wrap_future(app.database.read(look))

@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-import psutil
-
 from bot.settings import ROOT, Settings
 
 CORES = sorted(os.sched_getaffinity(0))[:2]
@@ -105,11 +103,10 @@ def new_folder(folder: Path) -> Path:
 def machine(work: Path) -> dict[str, str]:
     """The facts without which no figure means anything; load and disk as found."""
     names = {line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")}
-    disk = max((part for part in psutil.disk_partitions(all=True) if work.is_relative_to(part.mountpoint)), key=lambda p: len(p.mountpoint))
     return {
-        "processor": f"{' / '.join(names) or platform.machine()}, {psutil.cpu_count()} cores, {len(CORES)} used",
-        "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
-        "disk": f"{disk.fstype}, {durable_commits(work):.0f} durable commits/s one by one",
+        "processor": f"{' / '.join(names) or platform.machine()}, {os.cpu_count()} cores, {len(CORES)} used",
+        "memory": f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.0f} GiB",
+        "disk": f"{_file_system(work)}, {durable_commits(work):.0f} durable commits/s one by one",
         "load when it began": f"{os.getloadavg()[0]:.1f}",
         "Python": platform.python_version(),
         "SQLite": sqlite3.sqlite_version,
@@ -130,6 +127,12 @@ def durable_commits(work: Path) -> float:
     seconds = time.perf_counter() - began
     connection.close()
     return 200 / seconds
+
+
+def _file_system(path: Path) -> str:
+    """The kind of file system `path` is on: on tmpfs a durable commit means nothing."""
+    mounts = [line.split()[1:3] for line in Path("/proc/mounts").read_text().splitlines()]
+    return max((mount for mount in mounts if path.is_relative_to(mount[0])), key=lambda mount: len(mount[0]))[1]
 
 
 def _run(words: list[str]) -> str:

@@ -10,10 +10,9 @@ from typing import Self
 from aiohttp import ClientConnectionError, ClientSession, ClientWebSocketResponse, DummyCookieJar, WSMsgType
 
 from bot.channels.web_security import COOKIE
+from bot.replies import PRIVACY, SORRY
 
 PATIENCE = 60.0
-QUIET = 0.5
-"""Seconds after which nothing more is expected to follow a first message."""
 
 
 class Page:
@@ -50,11 +49,8 @@ class Page:
         return shown
 
     async def begins(self) -> None:
-        """Say hello, and let the notice that follows a chat's first reply pass."""
+        """Say hello, which makes the chat known; it does not count."""
         await self.asks("/start")
-        await asyncio.sleep(QUIET)
-        while not self._shown.empty():
-            self._shown.get_nowait()
         self.replies = 0
 
     async def _read(self) -> None:
@@ -63,8 +59,10 @@ class Page:
                 return
             message = json.loads(event.data)
             if message["type"] == "message" and message["from"] == "bot":
-                self.replies, self.last_reply = self.replies + 1, time.perf_counter()
-                self._shown.put_nowait(event.data)
+                # The notice that comes with a chat's first reply is no reply itself.
+                if message["html"] != PRIVACY:
+                    self.replies, self.last_reply = self.replies + 1, time.perf_counter()
+                    self._shown.put_nowait(event.data)
                 await self._socket.send_json({"type": "got", "ids": [message["id"]]})
             elif message["type"] == "problem":
                 self._problem = message["text"]
@@ -115,14 +113,16 @@ async def first_health(base: str) -> float:
             await asyncio.sleep(0.01)
 
 
-async def first_answer(base: str, question: str) -> float:
-    """The moment the first answer is on a page that was opened as early as it could be."""
+async def first_answer(base: str, question: str) -> tuple[float, int]:
+    """The moment the first answer is on a page that was opened as early as it could be, and how many questions failed before it."""
     async with ClientSession(cookie_jar=DummyCookieJar()) as session:
         while True:
             try:
                 async with Page(session, base, 1) as page:
-                    await page.asks(question)
-                    return time.perf_counter()
+                    failed = 0
+                    while SORRY in await page.asks(question):
+                        failed += 1
+                    return time.perf_counter(), failed
             except (ClientConnectionError, OSError):
                 await asyncio.sleep(0.01)
 
