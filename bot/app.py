@@ -32,7 +32,7 @@ from bot.inbox import Inbox, Incoming
 from bot.outbox import Courier, Mail, Outbox, Saying
 from bot.startup import Opened
 from bot.topics_page import TopicsPage
-from bot.turn import Turn, open_turn
+from bot.turn import Turn
 from indexing import building
 from knowledge import library
 from knowledge.clock import stamp
@@ -133,9 +133,7 @@ class App:
 
     async def _handle(self, incoming: Incoming) -> None:
         """Have one message handled: by its handler, or by telling what is wrong, or, when we fail again and again, by a person."""
-        at = self.clock()
-        asker, staff = await asyncio.wrap_future(self.database.write(lambda db: open_turn(db, incoming, at)))
-        turn = Turn(self.database, incoming, asker, staff, at)
+        turn = Turn(self.database, incoming, self.clock())
         turn.notice = replies.say(replies.PRIVACY)
         try:
             await self._feed(turn)

@@ -104,7 +104,8 @@ def _delivery(opened: Opened) -> Iterator[Finding]:
             row(
                 db,
                 "SELECT (SELECT count(*) FROM inbox WHERE done_at IS NULL) AS unhandled,"
-                " (SELECT count(*) FROM outbox WHERE state = 'waiting') AS waiting, (SELECT count(*) FROM outbox WHERE state = 'failed') AS failed",
+                " (SELECT count(*) FROM outbox WHERE state = 'waiting') AS waiting,"
+                " (SELECT count(*) FROM outbox WHERE state = 'failed') AS failed",
             )
             or {}
         )

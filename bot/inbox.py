@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from bot.access import Staff, staff_in_chat
 from knowledge.clock import stamp
 from knowledge.database import Database, Db, row, rows
+from knowledge.enterprise import Asker, asker_in
 from knowledge.errors import StorageFailed
 
 log = logging.getLogger(__name__)
@@ -26,7 +28,10 @@ OUTCOMES = ("answered", "offered", "need", "conversation", "refused")
 
 @dataclass(frozen=True)
 class Incoming:
-    """A message on record: an aiogram update as JSON, the chat it came from, and how often handling it was begun."""
+    """A message on record: an aiogram update as JSON, who sent it, and how often handling it was begun.
+
+    `asker` is made known on first sight; `staff` is set when the chat is a member of staff's.
+    """
 
     id: int
     channel: str
@@ -35,6 +40,8 @@ class Incoming:
     address: str | None
     received_at: str
     attempts: int
+    asker: Asker
+    staff: Staff | None
 
 
 class Inbox:
@@ -143,7 +150,18 @@ def _begin_next(db: Db, channel: str, chat_id: int) -> Incoming | None:
     )
     if found is None:
         return None
-    return Incoming(found["id"], channel, chat_id, json.loads(found["payload"]), found["address"], found["received_at"], found["attempts"])
+    asker = asker_in(db, channel, chat_id, datetime.fromisoformat(found["received_at"]))
+    return Incoming(
+        found["id"],
+        channel,
+        chat_id,
+        json.loads(found["payload"]),
+        found["address"],
+        found["received_at"],
+        found["attempts"],
+        asker,
+        staff_in_chat(db, channel, chat_id),
+    )
 
 
 def _chats_with_work(db: Db) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 A court's chatbot hears things no search may answer: somebody on a tower crane, somebody about to send money to a
 swindler, somebody who wants a word put in with the judge. `refusal` names the red line (DOMAIN section 6) that redirects such
-a message. Two judges look at it: a few patterns that leave no doubt, and a classifier trained on examples (`indexing.screening`).
+a message. Two judges look at it: patterns that leave no doubt, and a classifier trained on examples (`indexing.screening`).
 Danger is redirected on much less evidence than anything else; where even that is missing but danger is thinkable, the
 message is answered and the emergency numbers stand above the answer.
 """
@@ -32,8 +32,42 @@ _CERTAIN: tuple[tuple[str, re.Pattern[str]], ...] = (
             r"(?:站|坐|爬|跑|上)(?:在|到|了|上)*(?:楼顶|天台|塔吊|塔机|桥栏|桥边|楼边|脚手架|广告牌)[^。]{0,20}(?:跳|下来|讨薪|不下)"
         ),
     ),
-    ("R5", re.compile(r"(?:安全账户|屏幕共享|共享屏幕)")),
+    ("R5", re.compile(r"[转打汇存][^。]{0,10}安全账户|(?:让|叫|要|教)我[^。]{0,12}(?:屏幕共享|共享屏幕)")),
     ("R5", re.compile(r"(?:着火了|起火了|煤气漏了|燃气泄漏了)[^。]{0,10}(?:怎么办|救|快)")),
+    ("R5", re.compile(r"(?:我|俺|老子)[^,。?]{0,6}(?:想死|去死了|死给你|寻死|轻生|活够了)(?!心)")),
+    ("R5", re.compile(r"(?:想|要|准备|打算)(?:自杀|轻生|自焚|自尽|上吊|跳江|跳河|跳海|卧轨|割腕)")),
+    (
+        "R5",
+        re.compile(
+            r"(?:我|俺|老子)(?:要|想|就|今天|今晚|这就|现在|去|非|得){1,3}(?:砍|捅|弄|打|整|炸|杀|剁)(?:死|了)(?:他|她|你|法官|老板|那)"
+        ),
+    ),
+    ("R5", re.compile(r"验证码[^,。]{0,6}(?:报|告诉|念|发)(?:给|了)(?:他|她|对方|骗|自称)")),
+    ("R5", re.compile(r"没有?(?:呼吸|心跳|脉搏)了?|喘不上气|口吐白沫|血流不止|止不住血")),
+    # To the judge by the back door.
+    ("R2", re.compile(r"(?:法官|庭长|院长|书记员|审判长|承办人)(?:的|家|他|个人)?(?:住哪|住址|家在哪|微信多少|私人电话|手机号)")),
+    (
+        "R2",
+        re.compile(
+            r"(?:跟|和|给|请|找|向)[^,。]{0,6}(?:法官|庭长|院长|书记员|审判长|承办人|主审)"
+            r"[^,。]{0,6}(?:打个?招呼|说说?情|求情|通融|吃个?饭|吃顿饭|送礼|递个?话)"
+        ),
+    ),
+    # The bot as a writer or as a broker of lawyers.
+    (
+        "R3",
+        re.compile(
+            r"(?:帮|替)(?:我|我们|俺)(?:代?写|拟|起草|编|伪造)(?:一|个|份|封|张|几)"
+            r"[^,。]{0,14}(?:状|书|函|合同|协议|借条|欠条|意见|代理词|证明|流水|截图|章程|决议)"
+        ),
+    ),
+    ("R3", re.compile(r"(?:推荐|介绍)(?:我)?(?:一个|一位|个|位|几个|一下|一家|家)[^,。]{0,10}(?:律师|律所)")),
+    ("R6", re.compile(r"对口供|[坐蹲]牢?几年")),
+    ("R7", re.compile(r"[判裁][^,。]{0,8}(?:不公|太冤|错了)[^。]{0,12}(?:给我改|重判|上访|讨说法)|给我(?:改判|重判|平反)")),
+    ("R8", re.compile(r"(?:举报|揭发|控告)[^,。]{0,8}(?:法官|庭长|局长|镇长|公务员|干警|法警|执行员)")),
+    ("R8", re.compile(r"(?:法官|庭长|局长|镇长|执行员|法警|民警)[^,。]{0,8}(?:受贿|索贿|吃拿卡要|好处费)")),
+    ("R10", re.compile(r"(?:导出|列出|下载|打印|输出|发我|交出)[^,。]{0,4}(?:全部|其他|别的|所有)企业|(?:开发者|越狱)模式")),
+    ("R10", re.compile(r"你的(?:初始|隐藏|系统)?(?:指令|提示词|prompt)")),
     # A case number with a wish to know more than procedure.
     (
         "R2",
@@ -44,7 +78,8 @@ _CERTAIN: tuple[tuple[str, re.Pattern[str]], ...] = (
     (
         "R10",
         re.compile(
-            r"(?:忽略|无视|忘记|忘掉)(?:你?(?:之?前|以?上|前面|所有|一切|全部)){1,3}[^。]{0,8}(?:指令|提示|规则|设定|要求|内容)|系统提示词|system ?prompt"
+            r"(?:忽略|无视|忘记|忘掉)(?:你?(?:之?前|以?上|前面|所有|一切|全部)){1,3}[^。]{0,8}"
+            r"(?:指令|提示|规则|设定|要求|内容)|系统提示词|system ?prompt"
         ),
     ),
 )

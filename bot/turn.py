@@ -11,11 +11,10 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from bot import inbox
-from bot.access import Staff, staff_in_chat
 from bot.inbox import Incoming, Outcome
 from bot.outbox import Mail, Saying
 from knowledge.database import Database, Db
-from knowledge.enterprise import Asker, asker_in, save_conversation
+from knowledge.enterprise import save_conversation
 
 T = TypeVar("T")
 Operation = Callable[[Db, Mail], Outcome | None]
@@ -24,13 +23,12 @@ Operation = Callable[[Db, Mail], Outcome | None]
 class Turn:
     """What handlers are given: who asks (`asker`, `staff` if the chat is a member of staff's), and how to finish."""
 
-    def __init__(self, database: Database, incoming: Incoming, asker: Asker, staff: Staff | None, at: datetime) -> None:
+    def __init__(self, database: Database, incoming: Incoming, at: datetime) -> None:
         self._database = database
         self.incoming = incoming
-        self.asker = asker
-        self.staff = staff
+        self.asker, self.staff = incoming.asker, incoming.staff
         self.at = at
-        self.conversation: dict[str, Any] = dict(asker.conversation)
+        self.conversation: dict[str, Any] = dict(incoming.asker.conversation)
         self.notice: Saying | None = None
         self.touched: set[tuple[str, int]] = set()
         self.closed = False
@@ -61,9 +59,3 @@ class Turn:
 
         self.touched |= await asyncio.wrap_future(self._database.write(commit))
         self.closed = True
-
-
-def open_turn(db: Db, incoming: Incoming, at: datetime) -> tuple[Asker, Staff | None]:
-    """Who sent this message, made known on first sight."""
-    asker = asker_in(db, incoming.channel, incoming.chat_id, at)
-    return asker, staff_in_chat(db, incoming.channel, incoming.chat_id)

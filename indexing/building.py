@@ -251,7 +251,9 @@ def _build_entries(folder: Path, encoder: Encoder, entries: Sequence[Published],
                 ((item.entry.id, item.origin, item.hash, item.entry.to_json()) for item in entries),
             )
 
-        local.build(folder / name, units, encoder, {"kind": "entries"}, _known_vectors(folder, encoder), keep_bodies, progress)
+        documents = {item.entry.id: item.entry.full_text() for item in entries}
+        known = _known_vectors(folder, encoder)
+        local.build(folder / name, units, encoder, {"kind": "entries"}, known, documents, keep_bodies, progress)
     return name
 
 

@@ -31,6 +31,7 @@ from indexing.paraphrases import Paraphrase, held_out, load_own_questions, load_
 from indexing.polarity import conflicts
 from indexing.search import search
 from indexing.words import terms
+from knowledge.entry import Entry
 from knowledge.errors import BadInput
 from knowledge.sources import read_sources
 
@@ -57,8 +58,8 @@ class Sample:
     conflict: bool
 
 
-def collect(encoder: Encoder, library: dict[str, tuple[str, ...]], questions: Sequence[Paraphrase], nothing: Iterable[str]) -> list[Sample]:
-    """Samples from one library (`id -> wordings`): every question with its entry present and left out, and the unanswerable."""
+def collect(encoder: Encoder, library: dict[str, Entry], questions: Sequence[Paraphrase], nothing: Iterable[str]) -> list[Sample]:
+    """Samples from one library: every question with its entry present and left out, and the unanswerable."""
     samples: list[Sample] = []
     with tempfile.TemporaryDirectory() as scratch:
         whole = _index(Path(scratch) / "whole", library, encoder)
@@ -67,7 +68,7 @@ def collect(encoder: Encoder, library: dict[str, tuple[str, ...]], questions: Se
         for text in nothing:
             samples += _judge(whole, encoder, text, None)
         for fold in range(FOLDS):
-            kept = {key: wordings for key, wordings in library.items() if _fold(key) != fold}
+            kept = {key: entry for key, entry in library.items() if _fold(key) != fold}
             index = _index(Path(scratch) / f"fold-{fold}", kept, encoder)
             for question in questions:
                 if _fold(question.entry) == fold:
@@ -133,25 +134,25 @@ def _judge(index: local.LocalIndex, encoder: Encoder, text: str, entry: str | No
     ]
 
 
-def _index(folder: Path, library: dict[str, tuple[str, ...]], encoder: Encoder) -> local.LocalIndex:
-    units = [Unit(key, wording) for key, wordings in library.items() for wording in wordings]
-    return local.build(folder, units, encoder, {"kind": "calibration"})
+def _index(folder: Path, library: dict[str, Entry], encoder: Encoder) -> local.LocalIndex:
+    units = [Unit(key, wording) for key, entry in library.items() for wording in entry.searchable_texts()]
+    documents = {key: entry.full_text() for key, entry in library.items()}
+    return local.build(folder, units, encoder, {"kind": "calibration"}, documents=documents)
 
 
 def _fold(key: str) -> int:
     return hashlib.sha256(key.encode()).digest()[0] % FOLDS
 
 
-def own_library() -> dict[str, tuple[str, ...]]:
-    """Our own entries as they are searched."""
-    reading = read_sources([CONTENT / "faq", CONTENT / "guides"])
-    return {entry.id: entry.searchable_texts() for entry in reading.entries}
+def own_library() -> dict[str, Entry]:
+    """Our own entries by id."""
+    return {entry.id: entry for entry in read_sources([CONTENT / "faq", CONTENT / "guides"]).entries}
 
 
-def lecoqa_library(data: Path) -> dict[str, tuple[str, ...]]:
-    """The questions of lecoqa_train, each by its own wording alone: a library with one wording an entry."""
-    reading = read_sources([data / "legal_qa" / "lecoqa_train.jsonl"])
-    return {entry.id.partition(":")[2]: entry.searchable_texts() for entry in reading.entries}
+def lecoqa_library(data: Path) -> dict[str, Entry]:
+    """The questions of lecoqa_train by their number: a library with one wording an entry."""
+    entries = read_sources([data / "legal_qa" / "lecoqa_train.jsonl"]).entries
+    return {entry.id.partition(":")[2]: entry for entry in entries}
 
 
 @click.command()

@@ -15,7 +15,7 @@ from pathlib import Path
 from indexing.search import Hit
 from knowledge.errors import Unreadable
 
-FEATURES = ("cosine", "support", "margin", "lexical_margin", "lexical", "coverage", "precision", "standing_out", "length")
+FEATURES = ("cosine", "support", "margin", "lexical_margin", "lexical", "coverage", "precision", "standing_out", "length", "known")
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,7 @@ def features(hits: Sequence[Hit], i: int, terms: int) -> list[float]:
         hit.precision,
         hit.cosine - usual,
         math.log1p(terms),
+        hit.known,
     ]
 
 

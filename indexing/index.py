@@ -49,5 +49,8 @@ class SearchIndex(Protocol):
     def units(self, numbers: Sequence[int]) -> dict[int, Unit]:
         """The units with these numbers."""
 
+    def vocabulary(self, keys: Sequence[str]) -> dict[str, frozenset[str]]:
+        """Every term of the whole document behind each key (its answer too, not only what is searched)."""
+
     def rarity(self, terms: Sequence[str]) -> dict[str, float]:
         """BM25's inverse document frequency of each term; a term of no unit has the highest."""

@@ -15,7 +15,7 @@ import os
 import shutil
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from indexing.index import Found, Unit, Vector
 from indexing.words import terms as split_terms
 from knowledge.errors import IndexUnusable
 
-FORMAT = 1
+FORMAT = 2
 BATCH = 2048
 MOST_POSTINGS = 60_000
 """How many (term, unit) pairs a question may touch: its rarest terms up to here, at least LEAST_TERMS. A small index is searched whole."""
@@ -99,6 +99,10 @@ class LocalIndex:
         known = self._frequencies(terms)
         return {term: _inverse_frequency(known.get(term, 0), self.size) for term in dict.fromkeys(terms)}
 
+    def vocabulary(self, keys: Sequence[str]) -> dict[str, frozenset[str]]:
+        found = self.sql(f"SELECT key, terms FROM documents WHERE key IN ({','.join('?' * len(keys))})", *keys)
+        return {key: frozenset(terms.split(" ")) for key, terms in found}
+
     def sql(self, query: str, *args: Any) -> list[Any]:
         """Rows of a read-only query on this thread's connection."""
         connection = getattr(self._local, "connection", None)
@@ -128,20 +132,22 @@ def build(
     encoder: Encoder,
     manifest: dict[str, Any],
     known: dict[str, Vector] | None = None,
+    documents: Mapping[str, str] | None = None,
     extra: Callable[[sqlite3.Connection], None] | None = None,
     progress: Progress | None = None,
 ) -> LocalIndex:
     """Write an index over `units` into `folder` and open it.
 
-    `known` holds vectors of texts that need no encoding; `extra` may add tables of its own to `text.sqlite`;
-    `progress(what, done, total)` is called now and then. `folder` appears only when everything in it is complete.
+    `known` holds vectors of texts that need no encoding; `documents` the whole text behind each key, for `vocabulary`; `extra`
+    may add tables of its own to `text.sqlite`; `progress(what, done, total)` is called now and then. `folder` appears only
+    when everything in it is complete.
     """
     partial = folder.with_name(f"{folder.name}.partial")
     # One builder at a time: what lies here was left by one that was killed.
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     _write_vectors(partial / "vectors.faiss", units, encoder, known or {}, progress)
-    _write_text(partial / "text.sqlite", units, extra, progress)
+    _write_text(partial / "text.sqlite", units, documents or {}, extra, progress)
     files = {name: _sha256(partial / name) for name in ("vectors.faiss", "text.sqlite")}
     complete = manifest | {"format": FORMAT, "model": encoder.fingerprint, "model_name": encoder.name, "units": len(units), "files": files}
     (partial / "manifest.json").write_text(json.dumps(complete, ensure_ascii=False, indent=1), encoding="utf-8")
@@ -173,7 +179,13 @@ def _write_vectors(path: Path, units: Sequence[Unit], encoder: Encoder, known: d
     faiss.write_index(index, str(path))
 
 
-def _write_text(path: Path, units: Sequence[Unit], extra: Callable[[sqlite3.Connection], None] | None, progress: Progress | None) -> None:
+def _write_text(
+    path: Path,
+    units: Sequence[Unit],
+    documents: Mapping[str, str],
+    extra: Callable[[sqlite3.Connection], None] | None,
+    progress: Progress | None,
+) -> None:
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("PRAGMA journal_mode = OFF")
     connection.execute("PRAGMA synchronous = OFF")
@@ -194,6 +206,10 @@ def _write_text(path: Path, units: Sequence[Unit], extra: Callable[[sqlite3.Conn
     connection.execute("CREATE VIRTUAL TABLE vocabulary USING fts5vocab(fulltext, 'row')")
     connection.execute("CREATE TABLE frequency (term TEXT PRIMARY KEY, units INTEGER NOT NULL) WITHOUT ROWID")
     connection.execute("INSERT INTO frequency SELECT term, doc FROM vocabulary")
+    connection.execute("CREATE TABLE documents (key TEXT PRIMARY KEY, terms TEXT NOT NULL) WITHOUT ROWID")
+    connection.executemany(
+        "INSERT INTO documents VALUES (?, ?)", ((k, " ".join(sorted(set(split_terms(d))))) for k, d in documents.items())
+    )
     if extra:
         extra(connection)
     connection.execute("COMMIT")

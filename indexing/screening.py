@@ -33,7 +33,7 @@ WEIGHTS = SHIPPED / "screening.npz"
 NONE = "none"
 KINDS = (NONE, "R5", "R2", "R3", "R6", "R7", "R8", "R10", "R11", "small_talk")
 WINDOW, STEP = 120, 60
-MOST_WINDOWS = 24
+MOST_WINDOWS = 20
 
 # The counting reader.
 BUCKETS = 1 << 15
@@ -69,6 +69,9 @@ class Screen:
         """`weights` as `train` makes them: `grams`, `vector`, `offset` of the counting reader, the rest (one row a network) theirs."""
         self.weights = weights
         self._encoder = encoder
+        # Networks x features x (places in a run, filters).
+        parted = {width: weights[f"filter{width}"].reshape(-1, width, OF_CHARACTER + OF_WORD, FILTERS) for width in WIDTHS}
+        self._taps = {width: part.swapaxes(1, 2).reshape(len(part), OF_CHARACTER + OF_WORD, -1) for width, part in parted.items()}
 
     def probabilities(self, text: str) -> dict[str, float]:
         """For each kind (`none`, `R5`, …) its highest probability over the windows of the message; `none` gets its lowest."""
@@ -85,23 +88,23 @@ class Screen:
         return _softmax(scores)
 
     def _looked(self, windows: Sequence[str]) -> NDArray[np.float32]:
-        """The mean of the networks. All windows lie behind one another, with margins between, and are convolved at once."""
+        """The mean of the networks, each the strongest sign of each of its filters in a window, weighed."""
         w = self.weights
         length = max(map(len, windows)) + 2 * MARGIN
         characters, words = np.zeros((len(windows), length), np.int64), np.full((len(windows), length), -1)
         for row, window in enumerate(windows):
             characters[row, MARGIN : MARGIN + len(window)], words[row, MARGIN : MARGIN + len(window)] = _positions(window)
-        known, places = np.unique(words, return_inverse=True)
-        meant = _word_vectors()[known] @ w["word"]
         # Networks x positions x features.
-        seen = np.concatenate([w["character"][:, characters.ravel()], meant[:, places.ravel()]], axis=2)
+        seen = np.concatenate([w["character"][:, characters.ravel()], _word_vectors()[words.ravel()] @ w["word"]], axis=2)
         found = []
-        for width in WIDTHS:
-            runs = np.lib.stride_tricks.sliding_window_view(seen, width, axis=1).transpose(0, 1, 3, 2)
-            outcome = runs.reshape(len(seen), runs.shape[1], -1) @ w[f"filter{width}"]
-            outcome = np.pad(outcome, ((0, 0), (0, width - 1), (0, 0)), mode="edge").reshape(len(seen), len(windows), length, FILTERS)
-            # Runs that reach into the next window begin in the margin and are left out, as in training.
-            found.append(outcome[:, :, : length - width + 1].max(axis=2))
+        for width, taps in self._taps.items():
+            last = length - width + 1
+            # What each character adds to the runs it is the first, second, … of, then the sums over each run.
+            added = (seen @ taps).reshape(len(seen), len(windows), length, width, FILTERS)
+            runs = added[:, :, :last, 0]
+            for place in range(1, width):
+                runs += added[:, :, place : place + last, place]
+            found.append(runs.max(axis=2))
         pooled = np.maximum(np.concatenate(found, axis=2) + w["bias"][:, None], 0)
         shares: NDArray[np.float32] = _softmax(pooled @ w["out"] + w["threshold"][:, None]).mean(axis=0)
         return shares
@@ -127,10 +130,10 @@ def load_examples() -> list[Labelled]:
 def load_innocent() -> dict[str, str]:
     """Further messages of kind `none` and the entry each belongs to: our own wordings and the paraphrases, criminal ones left out."""
     from indexing.calibration import own_library
-    from indexing.paraphrases import load_paraphrases
+    from indexing.paraphrases import load_own_questions, load_paraphrases
 
-    found = {clean(wording): entry for entry, wordings in own_library().items() for wording in wordings}
-    found |= {clean(line.text): line.entry for line in load_paraphrases() if not _CRIMINAL.search(line.text)}
+    found = {clean(wording): key for key, entry in own_library().items() for wording in entry.searchable_texts()}
+    found |= {clean(line.text): line.entry for line in [*load_paraphrases(), *load_own_questions()] if not _CRIMINAL.search(line.text)}
     return {text: entry for text, entry in found.items() if text}
 
 
@@ -142,7 +145,7 @@ def train(examples: Sequence[Labelled], encoder: Encoder, networks: int = NETWOR
 
 @click.command()
 @click.option("--out", type=click.Path(path_type=Path), default=WEIGHTS, help="where to write the weights")
-@click.option("--folds", default=5, help="folds of the cross-validation that is printed first; 0 for none")
+@click.option("--folds", default=3, help="folds of the cross-validation that is printed first; 0 for none")
 def main(out: Path, folds: int) -> None:
     """Train on all examples, after printing what cross-validation (with a single network) says."""
     encoder, examples, entries = load_encoder(), load_examples(), load_innocent()

@@ -29,6 +29,8 @@ class Hit:
     support: float
     coverage: float
     precision: float
+    known: float
+    """Share of the question's terms, by rarity, that occur anywhere in the document behind the key."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,8 @@ def search_vector(index: SearchIndex, vector: Vector, question: str, k: int, dep
         return search_vector(index, vector, question, k, depth * 4)
     ranked = sorted(groups.items(), key=lambda group: -group[1][0].score)[:k]
     rarity = index.rarity(terms)
-    return [_hit(key, group, rarity) for key, group in ranked]
+    vocabulary = index.vocabulary([key for key, _ in ranked])
+    return [_hit(key, group, rarity, vocabulary.get(key, frozenset())) for key, group in ranked]
 
 
 def _fused(index: SearchIndex, vector: Vector, terms: list[str], depth: int) -> list[_Scored]:
@@ -74,7 +77,7 @@ def _fused(index: SearchIndex, vector: Vector, terms: list[str], depth: int) -> 
     return sorted(scored, key=lambda item: -item.score)
 
 
-def _hit(key: str, group: list[_Scored], rarity: dict[str, float]) -> Hit:
+def _hit(key: str, group: list[_Scored], rarity: dict[str, float], vocabulary: frozenset[str]) -> Hit:
     best = group[0]
     second = group[1].cosine if len(group) > 1 else best.cosine * 0.8
     wording_terms = set(split_terms(best.unit.text))
@@ -91,4 +94,5 @@ def _hit(key: str, group: list[_Scored], rarity: dict[str, float]) -> Hit:
         support=(best.cosine + second) / 2,
         coverage=shared / asked,
         precision=shared / (shared + unshared) if shared else 0.0,
+        known=sum(value for term, value in rarity.items() if term in vocabulary) / asked,
     )

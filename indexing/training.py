@@ -338,9 +338,9 @@ class Stage:
 CROPS = "crops"
 LAW = Stage(300, 512, {CROPS: 3, "answers": 1, "citations": 1})
 PEOPLE = Stage(
-    400,
+    600,
     512,
-    {CROPS: 2, "paraphrases": 2, "paraphrase_answers": 1, "answers": 1, "wordings": 1, "entry_answers": 1, "citations": 1},
+    {CROPS: 3, "paraphrases": 3, "paraphrase_answers": 1, "answers": 1, "wordings": 2.5, "entry_answers": 1, "citations": 1},
 )
 
 
@@ -372,13 +372,10 @@ def make_pairs(corpus: Corpus, tokenizer: Tokenizer, without: Callable[[str], bo
         if a and b:
             made[kind].append(Pair(a, b, key))
 
-    def said_of(entry: str) -> list[str]:
-        return [] if without(entry) else [text for text in corpus.paraphrases.get(entry, ()) if not held_out(text)]
-
     articles = {(article.law, article.number): article.searched for article in corpus.articles}
     for question in corpus.questions:
         key = str(question.id)
-        said = said_of(key)
+        said = [] if without(key) else [text for text in corpus.paraphrases.get(key, ()) if not held_out(text)]
         for paraphrase in said:
             add("paraphrases", paraphrase, question.question, key)
             if not question.validates:

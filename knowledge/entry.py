@@ -81,6 +81,11 @@ class Entry:
             texts += (f"{self.question} {self.answer[:400]}",)
         return tuple(dict.fromkeys(texts))
 
+    def full_text(self) -> str:
+        """Everything the entry says, in one text: what a question may rightly be about."""
+        said = (self.question, *self.wordings, self.answer, self.deadline, *self.steps, *self.materials, self.mistake, *self.keywords)
+        return "\n".join(filter(None, said))
+
     def valid_on(self, day: date) -> bool:
         """Whether the entry's own validity dates include `day`."""
         return (self.valid_from is None or self.valid_from <= day) and (self.valid_until is None or day <= self.valid_until)

@@ -352,7 +352,8 @@ def test_reindex_replaces_remembers_and_reports(small: Path, tmp_path: Path) -> 
     text = command(small, "reindex", "--knowledge", other)
     assert text.exit_code == 0 and "导入资料：新增 1，变动 0，不变 0，撤下 2" in text.stdout
 
-    assert in_json(small, "reindex", "--knowledge", "none")["changes"]["files"] == {"new": 0, "changed": 0, "same": 0, "withdrawn": 1, "kept_ours": 0}
+    removed = in_json(small, "reindex", "--knowledge", "none")["changes"]["files"]
+    assert removed == {"new": 0, "changed": 0, "same": 0, "withdrawn": 1, "kept_ours": 0}
     found = in_json(small, "ask", "会议室怎么订？", "-k", "20")
     assert {candidate["entry"] for candidate in found["candidates"]} == {"A1", "B1", "C1"}
 
@@ -489,8 +490,8 @@ def test_staff_mistakes_change_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("url", ["https://yqt.example.cn", "https://yqt.example.cn/"])
-def test_the_link_leads_to_the_public_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    monkeypatch.setenv("PUBLIC_URL", url)
+def test_the_link_leads_to_where_staff_reach_the_console(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("CONSOLE_URL", url)
     link = command(tmp_path, "staff", "add", "张三", "--role", "admin").stdout.splitlines()[-1]
     assert link.startswith("https://yqt.example.cn/console/enter?token=")
 

@@ -103,7 +103,7 @@ def test_every_make_target_and_module_exists(name: str) -> None:
 @pytest.mark.parametrize("name", LANGUAGES)
 def test_every_setting_exists(name: str) -> None:
     named = set(re.findall(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b", text_of(name)))
-    assert {"TRUSTED_PROXIES", "PUBLIC_URL", "TELEGRAM_BOT_TOKEN"} <= named
+    assert {"TRUSTED_PROXIES", "CONSOLE_URL", "TELEGRAM_BOT_TOKEN"} <= named
     assert named - OUTSIDE <= {field.upper() for field in Settings.model_fields}
 
 

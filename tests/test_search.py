@@ -223,7 +223,7 @@ def test_pairs_that_swap_something_are_never_answered_with_the_others_answer(ans
 
 
 def hit(cosine: float, lexical: float = 0.5, coverage: float = 0.5) -> Hit:
-    return Hit("a", "w", cosine + 0.2 * lexical, cosine, lexical, cosine, coverage, coverage)
+    return Hit("a", "w", cosine + 0.2 * lexical, cosine, lexical, cosine, coverage, coverage, coverage)
 
 
 def calibration_file(path: Path, model: str, **changes: object) -> Path:
@@ -262,13 +262,13 @@ def test_features_are_named_in_order_and_finite_for_one_hit_alone() -> None:
     assert len(values) == len(FEATURES) and all(map(math.isfinite, values))
     assert values[FEATURES.index("cosine")] == 0.8 and values[FEATURES.index("length")] == pytest.approx(math.log(5))
     pair = [hit(0.9), hit(0.7)]
-    assert features(pair, 0, 4)[FEATURES.index("margin")] == pytest.approx(0.35) == -features(pair, 1, 4)[FEATURES.index("margin")]
+    assert features(pair, 0, 4)[FEATURES.index("margin")] == pytest.approx(0.2) == -features(pair, 1, 4)[FEATURES.index("margin")]
 
 
 def test_confidence_is_the_logistic_of_weights_and_never_overflows() -> None:
-    made = Calibration("m", (2.0, *[0.0] * (len(FEATURES) - 1)), -1.0, 0.9, 0.35)
+    made = Calibration("m", (2.0, *[0.0] * (len(FEATURES) - 1)), -1.0, 0.9, 0.2)
     assert made.confidences([hit(0.75)], 3) == [pytest.approx(1 / (1 + math.exp(-0.5)))]
-    huge = Calibration("m", (1e9, *[0.0] * (len(FEATURES) - 1)), 0.0, 0.9, 0.35)
+    huge = Calibration("m", (1e9, *[0.0] * (len(FEATURES) - 1)), 0.0, 0.9, 0.2)
     assert huge.confidences([hit(1.0), hit(-1.0)], 3) == [pytest.approx(1, abs=1e-9), pytest.approx(0, abs=1e-9)]
 
 

@@ -11,7 +11,7 @@ from bot.channels.web import WebChannel
 from bot.inbox import Inbox, Incoming
 from bot.outbox import Button, Mail, Outbox, Saying
 from bot.settings import Settings
-from bot.turn import Turn, open_turn
+from bot.turn import Turn
 from knowledge.clock import now
 from knowledge.court import load_court
 from knowledge.database import Database, Db, rows
@@ -103,8 +103,7 @@ class WebServer:
     async def _handle(self, incoming: Incoming) -> None:
         self.handled.append(incoming.payload)
         at = now()
-        asker, staff = await asyncio.wrap_future(self.database.write(lambda db: open_turn(db, incoming, at)))
-        turn = Turn(self.database, incoming, asker, staff, at)
+        turn = Turn(self.database, incoming, at)
         await turn.close("conversation", *([] if self.silent else replies(incoming.payload)))
         for chat in turn.touched:
             self.outbox.attend(*chat)
