@@ -154,8 +154,7 @@ class Answering:
         if leaning:
             reasons = ("接着上一个问题一起搜索", *reasons)
         spent = (time.perf_counter() - began) * 1000
-        frames = framing(question) if band in ("answer", "offer", "need") else ()
-        return Verdict(question, searched, band, rule or talk, candidates, articles, frames, reasons, spent)
+        return Verdict(question, searched, band, rule or talk, candidates, articles, framing(question), reasons, spent)
 
     def statutes(self, text: str, k: int) -> list[ArticleHit]:
         """Ranked articles in force today for a question; empty without imported laws."""

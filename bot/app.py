@@ -21,7 +21,7 @@ from aiogram.types import Update
 from aiohttp import web
 from pydantic import ValidationError
 
-from bot import replies
+from bot import desk, replies
 from bot.access import Throttle, staff_in_chat
 from bot.channels.telegram import TelegramChannel
 from bot.channels.web import WebChannel
@@ -139,17 +139,21 @@ class App:
             await self._feed(turn)
         except StorageFailed:
             raise
+        except IndexUnusable:
+            # That is for the court's IT to mend; the question goes to a person.
+            log.exception("message %s could not be searched", incoming.id)
+            await turn.close("need", doing=lambda db, mail: self._give_to_staff(db, mail, turn))
         except YuanqitongError as error:
             await turn.close("conversation", replies.say(str(error)))
         except ValidationError:
             await turn.close("conversation", replies.say(replies.UNREADABLE))
         except Exception:
             log.exception("handling message %s failed (try %s)", incoming.id, incoming.attempts)
-            if incoming.attempts < TRIES:
-                return
-            await turn.close("need", doing=lambda db, mail: _give_to_staff(db, mail, turn))
-        for channel, chat_id in turn.touched:
-            self._outbox.attend(channel, chat_id)
+            if incoming.attempts >= TRIES:
+                await turn.close("need", doing=lambda db, mail: self._give_to_staff(db, mail, turn))
+        finally:
+            for channel, chat_id in turn.touched:
+                self._outbox.attend(channel, chat_id)
         await self._offer_commands(turn)
 
     async def _offer_commands(self, turn: Turn) -> None:
@@ -160,6 +164,16 @@ class App:
             chat_id = turn.incoming.chat_id
             staff = await asyncio.wrap_future(self.database.read(lambda db: staff_in_chat(db, "telegram", chat_id)))
             await self._telegram.set_commands(chat_id, staff.roles if staff else ())
+
+    def _give_to_staff(self, db: Db, mail: Mail, turn: Turn) -> None:
+        """The last resort for a message our own code keeps failing on: no question is lost."""
+        message = turn.incoming.payload.get("message", {})
+        text = message.get("text") if isinstance(message, dict) else None
+        asking = Asking(text or "（非文字消息）", "need", reasons=("处理出错",))
+        asking_id = record_asking(db, asking, turn.at, turn.incoming.id, turn.asker.id, turn.asker.person_id)
+        no = open_need(db, asking_id, "机器人", turn.at)
+        mail.reply(Saying(f"{replies.SORRY}编号 <b>{no}</b>。", need_no=no))
+        desk.tell_staff(db, mail, no, asking.text, self._court, "处理出错，请人工查看")
 
     async def _feed(self, turn: Turn) -> None:
         if turn.staff is None and "message" in turn.incoming.payload and not self._throttle.allows(turn.asker.id):
@@ -243,14 +257,3 @@ async def serve(opened: Opened, say: Callable[[str], Any]) -> None:
         await stop.wait()
     finally:
         await app.stop()
-
-
-def _give_to_staff(db: Db, mail: Mail, turn: Turn) -> None:
-    """The last resort for a message our own code keeps failing on: no question is lost."""
-    message = turn.incoming.payload.get("message", {})
-    text = message.get("text") if isinstance(message, dict) else None
-    asking_id = record_asking(
-        db, Asking(text or "（非文字消息）", "need", reasons=("处理出错",)), turn.at, turn.incoming.id, turn.asker.id, turn.asker.person_id
-    )
-    no = open_need(db, asking_id, "机器人", turn.at)
-    mail.reply(Saying(f"{replies.SORRY}编号 <b>{no}</b>。", need_no=no))

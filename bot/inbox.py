@@ -101,13 +101,19 @@ class Inbox:
             self._work_on(*chat)
 
     async def _work(self, chat: tuple[str, int]) -> None:
-        while self._open and (incoming := await asyncio.wrap_future(self._database.write(lambda db: _begin_next(db, *chat)))):
+        failures = 0
+        while self._open:
             try:
+                incoming = await asyncio.wrap_future(self._database.write(lambda db: _begin_next(db, *chat)))
+                if incoming is None:
+                    return
                 await self._handle(incoming)
+                failures = 0
             except StorageFailed:
                 # Nothing was kept of it; the message stays on record and is tried again.
-                log.warning("message %s could not be finished: storage failed", incoming.id)
-                await asyncio.sleep(min(60, 2**incoming.attempts))
+                failures += 1
+                log.warning("a message could not be handled: storage failed (%s times)", failures)
+                await asyncio.sleep(min(60, 2 ** (failures - 1)))
 
 
 def finish(db: Db, inbox_id: int, outcome: Outcome, at: datetime) -> bool:

@@ -141,7 +141,7 @@ class Outbox:
 
     async def _deliver_chat(self, channel: str, chat_id: int) -> None:
         pause = 1.0
-        while sending := await asyncio.wrap_future(self._database.read(lambda db: _next(db, channel, chat_id))):
+        while sending := await self._next_for(channel, chat_id):
             await asyncio.sleep(max(0.0, self._pauses.get(channel, 0.0) - asyncio.get_running_loop().time()))
             try:
                 message_id = await self._couriers[channel].deliver(sending)
@@ -159,6 +159,14 @@ class Outbox:
             else:
                 pause = 1.0
                 await self._note(sending.id, "delivered", None, message_id)
+
+    async def _next_for(self, channel: str, chat_id: int) -> Sending | None:
+        while True:
+            try:
+                return await asyncio.wrap_future(self._database.read(lambda db: _next(db, channel, chat_id)))
+            except StorageFailed:
+                log.warning("the outbox could not be read, it is tried again")
+                await asyncio.sleep(1)
 
     async def _note(self, outbox_id: int, state: str, error: str | None, message_id: int | None) -> None:
         """Write down how a delivery went; if that cannot be written the message is sent again, never lost."""

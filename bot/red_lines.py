@@ -8,15 +8,16 @@ message is answered and the emergency numbers stand above the answer.
 """
 
 import re
+from functools import lru_cache
 
 from indexing.screening import NONE, load_screen
 from indexing.words import clean
 
 RULES = ("R5", "R8", "R10", "R11", "R2", "R3", "R6", "R7")
 """Red lines that redirect, in the order in which they are considered."""
-DANGER_FROM = 0.35
-DANGER_THINKABLE_FROM = 0.12
-REFUSED_FROM = 0.6
+DANGER_FROM = 0.45
+DANGER_THINKABLE_FROM = 0.08
+REFUSED_FROM = 0.5
 
 _CERTAIN: tuple[tuple[str, re.Pattern[str]], ...] = (
     # The speaker, now, about the own life.
@@ -103,7 +104,7 @@ def refusal(text: str) -> str | None:
     """
     message = clean(text)
     certain = {rule for rule, pattern in _CERTAIN if pattern.search(message)}
-    found = load_screen().probabilities(message)
+    found = _judged(message)
     if "R5" in certain or found["R5"] >= DANGER_FROM:
         return "R5"
     likeliest = max((rule for rule in RULES if rule != "R5"), key=lambda rule: found[rule])
@@ -115,6 +116,12 @@ def refusal(text: str) -> str | None:
 def framing(text: str) -> tuple[str, ...]:
     """The rules whose sentence goes with the answer: "R5" (danger is thinkable), "R1" (a prediction is asked for), "R9" (figures)."""
     message = clean(text)
-    thinkable = load_screen().probabilities(message)["R5"] >= DANGER_THINKABLE_FROM
+    thinkable = _judged(message)["R5"] >= DANGER_THINKABLE_FROM
     frames = (("R5", thinkable), ("R1", _PREDICTION.search(message)), ("R9", _FIGURE.search(message)))
     return tuple(rule for rule, holds in frames if holds)
+
+
+@lru_cache(maxsize=16)
+def _judged(message: str) -> dict[str, float]:
+    """What the classifier says; kept a moment, because `refusal` and `framing` ask about the same message."""
+    return load_screen().probabilities(message)

@@ -217,14 +217,16 @@ def staff_help(roles: frozenset[str]) -> Saying:
     return Saying("\n".join(lines))
 
 
-def refusal(rule: str) -> Saying:
+def refusal(verdict: Verdict) -> Saying:
     """The way out for a red line; danger first of all gives the numbers to call."""
-    return Saying(REFUSALS[rule], () if rule == "R5" else (menu(),))
+    if verdict.kind == "R5":
+        return Saying(REFUSALS["R5"])
+    return Saying(_emergency(verdict) + REFUSALS[verdict.kind or ""], (menu(),))
 
 
-def small_talk(kind: str) -> Saying:
+def small_talk(verdict: Verdict) -> Saying:
     """A short answer to what is no question."""
-    return Saying(SMALL_TALK[kind], (menu(),))
+    return Saying(_emergency(verdict) + SMALL_TALK[verdict.kind or ""], (menu(),))
 
 
 def answer(item: Published, asking_id: int, frames: Iterable[str] = ()) -> Saying:

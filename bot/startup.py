@@ -111,7 +111,7 @@ class Opened:
         return own if own.exists() else SHIPPED_CALIBRATION
 
     def ensure_index(self) -> "Generation":
-        """The current generation; built where there is none, rebuilt when the shipped content is another one."""
+        """The current generation; built where there is none, rebuilt after an upgrade of content or model."""
         from indexing.building import current, reindex
 
         generation = current(self.folders.index)
@@ -135,8 +135,10 @@ class Opened:
 
 
 def shipped_fingerprint() -> str:
-    """A hash over the shipped content."""
-    digest = hashlib.sha256()
+    """A hash over what an upgrade may change: the shipped content and the shipped model."""
+    from indexing.encoder import SHIPPED, fingerprint_of
+
+    digest = hashlib.sha256(fingerprint_of(SHIPPED).encode())
     for path in sorted(p for folder in ("faq", "guides") for p in (CONTENT / folder).iterdir()):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()

@@ -1,9 +1,9 @@
 """Opposite questions look alike to every encoder; here are the reasons not to answer one with the other's answer.
 
-The question is compared with the wording it was found by, and with the entry's standard question. What differs is named:
-negation (签了/没签, 可以/不可以), party (用人单位/劳动者, 原告/被告), stage (试用期内/期满后, 一审/二审), subject (公司/个体户,
-社保/公积金), numbers with units (15日/30日). A reason makes an offer out of an answer; it never hides a candidate. Only what both sides speak of is
-compared: a text that is silent on the matter is no contradiction.
+The question is compared with the wording it was found by, and with the entry's standard question. What differs is
+named: negation (签了/没签, 可以/不可以), party (用人单位/劳动者, 原告/被告), stage (试用期内/期满后, 一审/二审), subject
+(公司/个体户, 社保/公积金), numbers with units (15日/30日). A reason makes an offer out of an answer; it never hides a
+candidate. Only what both sides speak of is compared: a text that is silent on the matter is no contradiction.
 """
 
 import re

@@ -15,6 +15,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +77,9 @@ class Screen:
     def probabilities(self, text: str) -> dict[str, float]:
         """For each kind (`none`, `R5`, …) its highest probability over the windows of the message; `none` gets its lowest."""
         windows = _windows(clean(text))
-        shares = COUNTING_SHARE * self._counted(windows) + (1 - COUNTING_SHARE) * self._looked(windows)
+        # Window by window: matrices this small stay on one thread, however busy the machine.
+        looked = np.concatenate([self._looked([window]) for window in windows])
+        shares = COUNTING_SHARE * self._counted(windows) + (1 - COUNTING_SHARE) * looked
         found = {kind: float(share) for kind, share in zip(KINDS, shares.max(axis=0), strict=True)}
         return found | {NONE: float(shares[:, 0].min())}
 
@@ -95,7 +98,9 @@ class Screen:
         for row, window in enumerate(windows):
             characters[row, MARGIN : MARGIN + len(window)], words[row, MARGIN : MARGIN + len(window)] = _positions(window)
         # Networks x positions x features.
-        seen = np.concatenate([w["character"][:, characters.ravel()], _word_vectors()[words.ravel()] @ w["word"]], axis=2)
+        seen = np.concatenate(
+            [w["character"][:, characters.ravel()], _word_vectors()[words.ravel()].astype(np.float32) @ w["word"]], axis=2
+        )
         found = []
         for width, taps in self._taps.items():
             last = length - width + 1
@@ -133,7 +138,7 @@ def load_innocent() -> dict[str, str]:
     from indexing.paraphrases import load_own_questions, load_paraphrases
 
     found = {clean(wording): key for key, entry in own_library().items() for wording in entry.searchable_texts()}
-    found |= {clean(line.text): line.entry for line in [*load_paraphrases(), *load_own_questions()] if not _CRIMINAL.search(line.text)}
+    found |= {clean(line.text): line.entry for line in chain(load_paraphrases(), load_own_questions()) if not _CRIMINAL.search(line.text)}
     return {text: entry for text, entry in found.items() if text}
 
 
@@ -225,7 +230,7 @@ def _train_network(examples: Sequence[Labelled], seed: int) -> dict[str, NDArray
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     chance = random.Random(seed)  # noqa: S311
-    table = torch.from_numpy(_word_vectors())
+    table = torch.from_numpy(_word_vectors().astype(np.float32))
     breadth = OF_CHARACTER + OF_WORD
     shapes: dict[str, tuple[int, ...]] = {"character": (CHARACTERS + 1, OF_CHARACTER), "word": (table.shape[1], OF_WORD)}
     shapes |= {f"filter{width}": (width * breadth, FILTERS) for width in WIDTHS}
@@ -303,13 +308,13 @@ def _sounds(texts: Iterator[str]) -> dict[str, list[str]]:
 
 
 @cache
-def _word_vectors() -> NDArray[np.float32]:
-    """The shipped model's word vectors at unit length, and a zero at the end."""
+def _word_vectors() -> NDArray[np.float16]:
+    """The shipped model's word vectors at unit length, and a zero at the end; in half precision, to be held in little memory."""
     from safetensors.numpy import load_file
 
-    vectors = load_file(SHIPPED / "0_StaticEmbedding" / "model.safetensors")["embedding.weight"].astype(np.float32)
-    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-6)
-    return np.vstack([vectors, np.zeros((1, vectors.shape[1]), np.float32)])
+    vectors = load_file(SHIPPED / "0_StaticEmbedding" / "model.safetensors")["embedding.weight"]
+    lengths = np.maximum(np.linalg.norm(vectors.astype(np.float32), axis=1, keepdims=True), 1e-6)
+    return np.vstack([(vectors / lengths).astype(np.float16), np.zeros((1, vectors.shape[1]), np.float16)])
 
 
 def _windows(text: str) -> list[str]:

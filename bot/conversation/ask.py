@@ -46,9 +46,9 @@ async def on_question(
         return
     verdict = await think(lambda: answering.reply_to(text, turn.conversation.get("before")))
     if verdict.band == "refused":
-        await turn.close("refused", replies.refusal(verdict.kind or ""))
+        await turn.close("refused", replies.refusal(verdict))
     elif verdict.band == "conversation":
-        await turn.close("conversation", replies.small_talk(verdict.kind or ""))
+        await turn.close("conversation", replies.small_talk(verdict))
     else:
         turn.conversation["before"] = verdict.searched[-200:]
         await turn.close(OUTCOMES[verdict.band], doing=lambda db, mail: carry_out(db, mail, turn, verdict, court, calendar))
