@@ -16,9 +16,9 @@ from typing import NamedTuple
 
 from indexing import local
 from indexing.encoder import Encoder
-from indexing.index import Found, Unit, Vector
+from indexing.index import Unit, Vector
 from indexing.local import LocalIndex, Progress
-from indexing.search import LEXICAL_SHARE
+from indexing.search import Fused, fuse
 from indexing.words import terms as split_terms
 from knowledge.files import Refused
 from knowledge.statutes import Law, read_laws, standings
@@ -60,17 +60,7 @@ class LawCorpus:
 
     def search(self, vector: Vector, question: str, day: date, k: int) -> list[ArticleHit]:
         """The `k` best articles in force on `day` (or of unknown standing, marked so), best first."""
-        depth = max(4 * k, 60)
-        cosine = {found.unit: found.score for found in self._index.nearest(vector, depth)}
-        matching = self._index.matching(split_terms(question), depth)
-        best = max((found.score for found in matching), default=0.0) or 1.0
-        lexical = {found.unit: found.score / best for found in matching}
-        missing = [unit for unit in lexical if unit not in cosine]
-        cosine.update(zip(missing, self._index.cosines(vector, missing), strict=True))
-        fused = sorted(
-            ((unit, score + LEXICAL_SHARE * lexical.get(unit, 0.0)) for unit, score in cosine.items()), key=lambda item: -item[1]
-        )
-        return self._shown([Found(*item) for item in fused], day, k)
+        return self._shown(fuse(self._index, vector, split_terms(question), max(4 * k, 60)), day, k)
 
     def standing(self, title: str, version: str | None, day: date) -> str | None:
         """How a version of a law stands on `day` (see `statutes.standings`); None when the corpus does not know it."""
@@ -79,7 +69,7 @@ class LawCorpus:
         known = [standing[number] for (number,) in found]
         return "in_force" if "in_force" in known else known[0] if known else None
 
-    def _shown(self, found: Sequence[Found], day: date, k: int) -> list[ArticleHit]:
+    def _shown(self, found: Sequence[Fused], day: date, k: int) -> list[ArticleHit]:
         """The first `k` different articles that may be shown on `day`, from units best first."""
         standing = self._standing_on(day)
         articles = self._articles([item.unit for item in found])

@@ -5,10 +5,12 @@ words. Their results are fused (cosine plus a share of normalised BM25; DESIGN s
 by key, so that an entry is found by its best wording.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from indexing.encoder import Encoder
-from indexing.index import SearchIndex, Unit, Vector
+from indexing.index import SearchIndex, Vector
 from indexing.words import terms as split_terms
 
 DEPTH = 60
@@ -33,15 +35,29 @@ class Hit:
     """Share of the question's terms, by rarity, that occur anywhere in the document behind the key."""
 
 
-@dataclass(frozen=True)
-class _Scored:
-    unit: Unit
+class Fused(NamedTuple):
+    """A unit found by either search: its cosine, and its BM25 as a share of the best for this question."""
+
+    unit: int
     cosine: float
     lexical: float
 
     @property
     def score(self) -> float:
+        """What units are ranked by."""
         return self.cosine + LEXICAL_SHARE * self.lexical
+
+
+def fuse(index: SearchIndex, vector: Vector, terms: Sequence[str], depth: int) -> list[Fused]:
+    """The `depth` best units of each of the two searches, together, best first."""
+    cosine = {found.unit: found.score for found in index.nearest(vector, depth)}
+    matching = index.matching(terms, depth)
+    best = max((found.score for found in matching), default=0.0) or 1.0
+    lexical = {found.unit: found.score / best for found in matching}
+    only_lexical = [unit for unit in lexical if unit not in cosine]
+    cosine.update(zip(only_lexical, index.cosines(vector, only_lexical), strict=True))
+    fused = [Fused(unit, score, lexical.get(unit, 0.0)) for unit, score in cosine.items()]
+    return sorted(fused, key=lambda item: -item.score)
 
 
 def search(index: SearchIndex, encoder: Encoder, question: str, k: int) -> list[Hit]:
@@ -52,42 +68,31 @@ def search(index: SearchIndex, encoder: Encoder, question: str, k: int) -> list[
 def search_vector(index: SearchIndex, vector: Vector, question: str, k: int, depth: int = DEPTH) -> list[Hit]:
     """`search` for a question already encoded; each of the two searches looks at `depth` units."""
     terms = split_terms(question)
-    groups: dict[str, list[_Scored]] = {}
-    for scored in _fused(index, vector, terms, depth):
-        groups.setdefault(scored.unit.key, []).append(scored)
+    fused = fuse(index, vector, terms, depth)
+    units = index.units([item.unit for item in fused])
+    groups: dict[str, list[Fused]] = {}
+    for item in fused:
+        groups.setdefault(units[item.unit].key, []).append(item)
     if len(groups) < k and depth < index.size:
         # A few entries with many wordings each filled the depth: look further.
         return search_vector(index, vector, question, k, depth * 4)
     ranked = sorted(groups.items(), key=lambda group: -group[1][0].score)[:k]
     rarity = index.rarity(terms)
     vocabulary = index.vocabulary([key for key, _ in ranked])
-    return [_hit(key, group, rarity, vocabulary.get(key, frozenset())) for key, group in ranked]
+    return [_hit(key, units[group[0].unit].text, group, rarity, vocabulary.get(key, frozenset())) for key, group in ranked]
 
 
-def _fused(index: SearchIndex, vector: Vector, terms: list[str], depth: int) -> list[_Scored]:
-    """Units of both searches, best first by fused score."""
-    cosine = {found.unit: found.score for found in index.nearest(vector, depth)}
-    matching = index.matching(terms, depth)
-    best = max((found.score for found in matching), default=0.0) or 1.0
-    lexical = {found.unit: found.score / best for found in matching}
-    only_lexical = [unit for unit in lexical if unit not in cosine]
-    cosine.update(zip(only_lexical, index.cosines(vector, only_lexical), strict=True))
-    units = index.units(list(cosine))
-    scored = [_Scored(units[number], cosine[number], lexical.get(number, 0.0)) for number in cosine]
-    return sorted(scored, key=lambda item: -item.score)
-
-
-def _hit(key: str, group: list[_Scored], rarity: dict[str, float], vocabulary: frozenset[str]) -> Hit:
+def _hit(key: str, wording: str, group: list[Fused], rarity: dict[str, float], vocabulary: frozenset[str]) -> Hit:
     best = group[0]
     second = group[1].cosine if len(group) > 1 else best.cosine * 0.8
-    wording_terms = set(split_terms(best.unit.text))
+    wording_terms = set(split_terms(wording))
     shared = sum(rarity[term] for term in rarity if term in wording_terms)
     asked = sum(rarity.values()) or 1.0
     # A wording's own terms are not looked up again for their rarity: the mean rarity of the question stands in.
     unshared = len(wording_terms - rarity.keys()) * asked / max(len(rarity), 1)
     return Hit(
         key=key,
-        wording=best.unit.text,
+        wording=wording,
         score=best.score,
         cosine=best.cosine,
         lexical=max(item.lexical for item in group),
