@@ -19,6 +19,13 @@ DANGER_FROM = 0.45
 DANGER_THINKABLE_FROM = 0.08
 REFUSED_FROM = 0.5
 
+LEAST_CHARACTERS = 4
+"""Chinese characters from which the classifier is asked: it has learned from Chinese sentences."""
+_HAN = re.compile(r"[\u4e00-\u9fff]")
+_COURTESY = re.compile(
+    "谢谢|多谢|感谢|辛苦了?|您好|你好|早上好|下午好|晚上好|再见|拜拜|没事了?|好的|知道了|明白了|麻烦|请问|在吗|不好意思|打扰了?|[您你我了啊呀吧的]"
+)
+
 _CERTAIN: tuple[tuple[str, re.Pattern[str]], ...] = (
     # The speaker, now, about the own life.
     (
@@ -45,6 +52,18 @@ _CERTAIN: tuple[tuple[str, re.Pattern[str]], ...] = (
     ),
     ("R5", re.compile(r"验证码[^,。]{0,6}(?:报|告诉|念|发)(?:给|了)(?:他|她|对方|骗|自称)")),
     ("R5", re.compile(r"没有?(?:呼吸|心跳|脉搏)了?|喘不上气|口吐白沫|血流不止|止不住血")),
+    (
+        "R5",
+        re.compile(
+            r"^[^\u4e00-\u9fff]*(?:救命|救我|着火了?|起火了?|杀人了?|砍人了?|打人了|跳楼|自杀|想死|不想活|有人跳|被绑了?)[^\u4e00-\u9fff]*$"
+        ),
+    ),
+    (
+        "R5",
+        re.compile(
+            r"kill (?:my|him|her)|suicide|want to die|end my life|(?:he|she|they)(?: is|'s| are) going to (?:jump|kill)|kidnapp|on fire"
+        ),
+    ),
     # To the judge by the back door.
     ("R2", re.compile(r"(?:法官|庭长|院长|书记员|审判长|承办人)(?:的|家|他|个人)?(?:住哪|住址|家在哪|微信多少|私人电话|手机号)")),
     (
@@ -104,8 +123,12 @@ def refusal(text: str) -> str | None:
     """
     message = clean(text)
     certain = {rule for rule, pattern in _CERTAIN if pattern.search(message)}
+    if "R5" in certain:
+        return "R5"
+    if not _says_enough(message):
+        return next((rule for rule in RULES if rule in certain), None)
     found = _judged(message)
-    if "R5" in certain or found["R5"] >= DANGER_FROM:
+    if found["R5"] >= DANGER_FROM:
         return "R5"
     likeliest = max((rule for rule in RULES if rule != "R5"), key=lambda rule: found[rule])
     if 1 - found[NONE] >= REFUSED_FROM and found[likeliest] >= REFUSED_FROM / 2:
@@ -116,9 +139,14 @@ def refusal(text: str) -> str | None:
 def framing(text: str) -> tuple[str, ...]:
     """The rules whose sentence goes with the answer: "R5" (danger is thinkable), "R1" (a prediction is asked for), "R9" (figures)."""
     message = clean(text)
-    thinkable = _judged(message)["R5"] >= DANGER_THINKABLE_FROM
+    thinkable = _says_enough(message) and _judged(message)["R5"] >= DANGER_THINKABLE_FROM
     frames = (("R5", thinkable), ("R1", _PREDICTION.search(message)), ("R9", _FIGURE.search(message)))
     return tuple(rule for rule, holds in frames if holds)
+
+
+def _says_enough(message: str) -> bool:
+    """Whether, courtesies aside, there is a sentence for the classifier to judge."""
+    return len(_HAN.findall(_COURTESY.sub("", message))) >= LEAST_CHARACTERS
 
 
 @lru_cache(maxsize=16)

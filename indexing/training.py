@@ -338,9 +338,9 @@ class Stage:
 CROPS = "crops"
 LAW = Stage(300, 512, {CROPS: 3, "answers": 1, "citations": 1})
 PEOPLE = Stage(
-    400,
+    600,
     512,
-    {CROPS: 2, "paraphrases": 2, "paraphrase_answers": 1, "answers": 1, "wordings": 2.5, "entry_answers": 1, "citations": 1},
+    {CROPS: 3, "paraphrases": 3, "paraphrase_answers": 1, "answers": 1, "wordings": 2.5, "entry_answers": 1, "citations": 1},
 )
 
 

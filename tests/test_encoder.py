@@ -1,5 +1,6 @@
 """The shipped model reads without torch and knows what people mean; any other model works from its own process."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -143,3 +144,13 @@ def test_without_the_extra_the_fix_is_the_extra(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("indexing.encoder.find_spec", lambda _: None)
     with pytest.raises(IndexUnusable, match=r"pip install '\.\[models\]'"):
         load_encoder("BAAI/bge-small-zh-v1.5")
+
+
+def test_the_results_page_shows_the_figures_of_this_model() -> None:
+    figures = json.loads((SHIPPED / "figures.json").read_text(encoding="utf-8"))
+    page = (SHIPPED / "RESULTS.md").read_text(encoding="utf-8")
+    measured = [figure for figure in figures.values() if isinstance(figure, dict)]
+    for way, rates in [row for figure in measured for row in (figure.get("hits") or figure["found"]).items()]:
+        row = " | ".join(f"{rate:.3f}" for rate in rates.values())
+        assert way.startswith("model +") or f"| {row} |" in page, (way, row)
+    assert all(f" {figure['questions']} " in page and f"{figure['among']:,}" in page for figure in measured)

@@ -26,7 +26,10 @@ class Expecting(Filter):
     async def __call__(self, message: Message, turn: Turn) -> bool | dict[str, str]:
         step, _, about = str(turn.conversation.get("expecting", "")).partition(":")
         text = (message.text or "").strip()
-        if step != self._step or not text or text.startswith("/") or refusal(text) == "R5":
+        if step != self._step or not text or text.startswith("/"):
+            return False
+        # What staff write is an answer about somebody's trouble, not a cry for help.
+        if turn.staff is None and refusal(text) == "R5":
             return False
         return {"about": about, "text": text}
 
