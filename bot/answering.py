@@ -17,7 +17,7 @@ from typing import Any, Literal
 from bot.red_lines import framing, refusal
 from bot.small_talk import small_talk
 from indexing.building import Opened
-from indexing.confidence import Calibration
+from indexing.confidence import JUDGED_AMONG, Calibration
 from indexing.encoder import Encoder
 from indexing.index import Vector
 from indexing.laws import ArticleHit
@@ -26,6 +26,7 @@ from indexing.search import Hit, search_vector
 from indexing.words import clean
 from indexing.words import terms as split_terms
 from knowledge.database import Database, open_reader
+from knowledge.entry import Entry
 from knowledge.ledger.needs import Asking
 from knowledge.library import Published, Shelf
 
@@ -169,10 +170,10 @@ class Answering:
         return bool(item.reviewed_by) or not self._only_reviewed
 
     def _candidates(self, opened: Opened, vector: Vector, searched: str, question: str, k: int) -> tuple[Candidate, ...]:
-        hits, found = self._allowed_hits(opened, vector, searched, max(k, OFFERED) + 5)
+        hits, found = self._allowed_hits(opened, vector, searched, max(k, JUDGED_AMONG))
         confidences = self._calibration.confidences(hits, len(split_terms(searched)))
         candidates = [
-            Candidate(found[hit.key], hit.wording, confidence, _conflicts(question, hit.wording, found[hit.key].entry.question), hit)
+            Candidate(found[hit.key], hit.wording, confidence, _conflicts(question, found[hit.key].entry, hit.wording), hit)
             for hit, confidence in zip(hits, confidences, strict=True)
         ]
         return tuple(sorted(candidates, key=lambda c: -c.confidence)[:k])
@@ -215,10 +216,10 @@ class Answering:
         return tuple(hit for hit in hits if hit.in_force)[:RELATED_ARTICLES]
 
 
-def _conflicts(question: str, *wordings: str) -> tuple[str, ...]:
+def _conflicts(question: str, entry: Entry, found_by: str) -> tuple[str, ...]:
     """Reasons not to answer; a check that fails is itself one."""
     try:
-        return tuple(conflicts(question, *wordings))
+        return tuple(conflicts(question, entry.closest(found_by), entry.question))
     except Exception:
         log.exception("polarity check failed")
         return ("防错检查没有完成",)

@@ -22,6 +22,8 @@ REFUSED_FROM = 0.5
 LEAST_CHARACTERS = 4
 """Chinese characters from which the classifier is asked: it has learned from Chinese sentences."""
 _HAN = re.compile(r"[\u4e00-\u9fff]")
+_BETWEEN = re.compile(r"(?<=[\u4e00-\u9fff])[\s.·*_\-~|/]+(?=[\u4e00-\u9fff])")
+"""Spacing and dots between Chinese characters hide nothing (不 想 活 了)."""
 _COURTESY = re.compile(
     "谢谢|多谢|感谢|辛苦了?|您好|你好|早上好|下午好|晚上好|再见|拜拜|没事了?|好的|知道了|明白了|麻烦|请问|在吗|不好意思|打扰了?|[您你我了啊呀吧的]"
 )
@@ -55,7 +57,7 @@ _CERTAIN: tuple[tuple[str, re.Pattern[str]], ...] = (
     (
         "R5",
         re.compile(
-            r"^[^\u4e00-\u9fff]*(?:救命|救我|着火了?|起火了?|杀人了?|砍人了?|打人了|跳楼|自杀|想死|不想活|有人跳|被绑了?)[^\u4e00-\u9fff]*$"
+            r"^[^\u4e00-\u9fff]*(?:救命|救我|着火了?|起火了?|杀人了?|砍人了?|打人了|跳楼|自杀|想死|不想活|有人跳|被绑)[了啊吧呀]*[^\u4e00-\u9fff]*$"
         ),
     ),
     (
@@ -121,7 +123,7 @@ def refusal(text: str) -> str | None:
     >>> refusal("员工跳槽带走客户怎么办") is None
     True
     """
-    message = clean(text)
+    message = _BETWEEN.sub("", clean(text))
     certain = {rule for rule, pattern in _CERTAIN if pattern.search(message)}
     if "R5" in certain:
         return "R5"
@@ -138,7 +140,7 @@ def refusal(text: str) -> str | None:
 
 def framing(text: str) -> tuple[str, ...]:
     """The rules whose sentence goes with the answer: "R5" (danger is thinkable), "R1" (a prediction is asked for), "R9" (figures)."""
-    message = clean(text)
+    message = _BETWEEN.sub("", clean(text))
     thinkable = _says_enough(message) and _judged(message)["R5"] >= DANGER_THINKABLE_FROM
     frames = (("R5", thinkable), ("R1", _PREDICTION.search(message)), ("R9", _FIGURE.search(message)))
     return tuple(rule for rule, holds in frames if holds)

@@ -39,7 +39,7 @@ from knowledge.library import Changes, Published
 from knowledge.sources import Reading, Refused, read_sources
 
 KEPT = 3
-SPLITTER = 1
+SPLITTER = 2
 """Grows when `words` or `Entry.searchable_texts` split otherwise, so that older corpora are not used again."""
 SHIPPED_CONTENT = Path(library.__file__).parent / "content"
 

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexing import local
-from indexing.confidence import FEATURES, features
+from indexing.confidence import FEATURES, JUDGED_AMONG, features
 from indexing.encoder import SHIPPED, Encoder, load_encoder
 from indexing.evaluation import Share
 from indexing.index import Unit
@@ -64,15 +64,15 @@ def collect(encoder: Encoder, library: dict[str, Entry], questions: Sequence[Par
     with tempfile.TemporaryDirectory() as scratch:
         whole = _index(Path(scratch) / "whole", library, encoder)
         for question in questions:
-            samples += _judge(whole, encoder, question.text, question.entry)
+            samples += _judge(whole, encoder, library, question.text, question.entry)
         for text in nothing:
-            samples += _judge(whole, encoder, text, None)
+            samples += _judge(whole, encoder, library, text, None)
         for fold in range(FOLDS):
             kept = {key: entry for key, entry in library.items() if _fold(key) != fold}
             index = _index(Path(scratch) / f"fold-{fold}", kept, encoder)
             for question in questions:
                 if _fold(question.entry) == fold:
-                    samples += _judge(index, encoder, question.text, None, question.entry)
+                    samples += _judge(index, encoder, library, question.text, None, question.entry)
     return samples
 
 
@@ -125,13 +125,25 @@ def _threshold(predicted: NDArray[np.float64], right: NDArray[np.bool_]) -> tupl
     return best
 
 
-def _judge(index: local.LocalIndex, encoder: Encoder, text: str, entry: str | None, group: str | None = None) -> list[Sample]:
-    hits = search(index, encoder, text, 8)
+def _judge(
+    index: local.LocalIndex, encoder: Encoder, library: dict[str, Entry], text: str, entry: str | None, group: str | None = None
+) -> list[Sample]:
+    hits = search(index, encoder, text, JUDGED_AMONG)
     count = len(terms(text))
     return [
-        Sample(group or entry or text, i == 0, features(hits, i, count), hits[i].key == entry, bool(conflicts(text, hits[i].wording)))
+        Sample(
+            group or entry or text,
+            i == 0,
+            features(hits, i, count),
+            hits[i].key == entry,
+            bool(_conflicts(text, library[hits[i].key], hits[i].wording)),
+        )
         for i in range(min(JUDGED, len(hits)))
     ]
+
+
+def _conflicts(text: str, entry: Entry, found_by: str) -> list[str]:
+    return conflicts(text, entry.closest(found_by), entry.question)
 
 
 def _index(folder: Path, library: dict[str, Entry], encoder: Encoder) -> local.LocalIndex:

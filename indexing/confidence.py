@@ -15,6 +15,8 @@ from pathlib import Path
 from indexing.search import Hit
 from knowledge.errors import Unreadable
 
+JUDGED_AMONG = 8
+"""A hit is judged against the first so many hits of its question."""
 FEATURES = ("cosine", "support", "margin", "lexical_margin", "lexical", "coverage", "precision", "standing_out", "length", "known")
 
 
@@ -40,7 +42,8 @@ class Calibration:
 def features(hits: Sequence[Hit], i: int, terms: int) -> list[float]:
     """The values of FEATURES for hit `i` among all hits of one question."""
     hit = hits[i]
-    others = [other for j, other in enumerate(hits) if j != i]
+    # Always among the same number, so that how many candidates somebody asks to see changes no judgment.
+    others = [other for j, other in enumerate(hits[:JUDGED_AMONG]) if j != i]
     rival = max((other.score for other in others), default=hit.score - 0.5)
     lexical_rival = max((other.lexical for other in others), default=0.0)
     usual = sum(other.cosine for other in others) / len(others) if others else hit.cosine - 0.3

@@ -23,6 +23,8 @@ from indexing.words import terms as split_terms
 from knowledge.files import Refused
 from knowledge.statutes import Law, read_laws, standings
 
+LEXICAL_SHARE = 0.2
+"""Weight of BM25 beside the cosine: articles share more words with a question than answers do (`indexing/model/RESULTS.md`)."""
 LONGEST = 600
 """Characters of an article that are searched in one unit; the rest of a long one is a second unit, and so on."""
 
@@ -60,7 +62,7 @@ class LawCorpus:
 
     def search(self, vector: Vector, question: str, day: date, k: int) -> list[ArticleHit]:
         """The `k` best articles in force on `day` (or of unknown standing, marked so), best first."""
-        return self._shown(fuse(self._index, vector, split_terms(question), max(4 * k, 60)), day, k)
+        return self._shown(fuse(self._index, vector, split_terms(question), max(4 * k, 60), LEXICAL_SHARE), day, k)
 
     def standing(self, title: str, version: str | None, day: date) -> str | None:
         """How a version of a law stands on `day` (see `statutes.standings`); None when the corpus does not know it."""

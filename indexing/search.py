@@ -15,8 +15,8 @@ from indexing.words import terms as split_terms
 
 DEPTH = 60
 """Units fetched by each of the two searches when entries are wanted."""
-LEXICAL_SHARE = 0.2
-"""Weight of BM25 (divided by its best for this question) beside the cosine."""
+LEXICAL_SHARE = 0.1
+"""Weight of BM25 (divided by its best for this question) beside the cosine, for entries."""
 
 
 @dataclass(frozen=True)
@@ -36,27 +36,23 @@ class Hit:
 
 
 class Fused(NamedTuple):
-    """A unit found by either search: its cosine, and its BM25 as a share of the best for this question."""
+    """A unit found by either search: its cosine, its BM25 as a share of the best for this question, and what it is ranked by."""
 
     unit: int
     cosine: float
     lexical: float
-
-    @property
-    def score(self) -> float:
-        """What units are ranked by."""
-        return self.cosine + LEXICAL_SHARE * self.lexical
+    score: float
 
 
-def fuse(index: SearchIndex, vector: Vector, terms: Sequence[str], depth: int) -> list[Fused]:
-    """The `depth` best units of each of the two searches, together, best first."""
+def fuse(index: SearchIndex, vector: Vector, terms: Sequence[str], depth: int, share: float = LEXICAL_SHARE) -> list[Fused]:
+    """The `depth` best units of each of the two searches, together, best first; BM25 counts `share` beside the cosine."""
     cosine = {found.unit: found.score for found in index.nearest(vector, depth)}
     matching = index.matching(terms, depth)
     best = max((found.score for found in matching), default=0.0) or 1.0
     lexical = {found.unit: found.score / best for found in matching}
     only_lexical = [unit for unit in lexical if unit not in cosine]
     cosine.update(zip(only_lexical, index.cosines(vector, only_lexical), strict=True))
-    fused = [Fused(unit, score, lexical.get(unit, 0.0)) for unit, score in cosine.items()]
+    fused = [Fused(unit, near, lexical.get(unit, 0.0), near + share * lexical.get(unit, 0.0)) for unit, near in cosine.items()]
     return sorted(fused, key=lambda item: -item.score)
 
 

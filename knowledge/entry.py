@@ -11,6 +11,8 @@ from datetime import date
 from typing import Any, Literal
 
 Kind = Literal["faq", "guide", "passage"]
+BEGINNING = 300
+"""Characters of an answer that are searched together with its question."""
 State = Literal["draft", "review", "published", "withdrawn"]
 
 
@@ -75,11 +77,16 @@ class Entry:
         return cls(**fields)
 
     def searchable_texts(self) -> tuple[str, ...]:
-        """The texts a question is compared with: question, wordings, and for a passage its beginning."""
-        texts = (self.question, *self.wordings)
-        if self.kind == "passage":
-            texts += (f"{self.question} {self.answer[:400]}",)
-        return tuple(dict.fromkeys(texts))
+        """The texts a question is compared with: question, wordings, and the question with its keywords and the answer's beginning.
+
+        The last one finds entries of tables that bring no wordings (`indexing/model/RESULTS.md` has what it gives).
+        """
+        beginning = " ".join([self.question, *self.keywords, self.answer[:BEGINNING]])
+        return tuple(dict.fromkeys((self.question, *self.wordings, beginning)))
+
+    def closest(self, found_by: str) -> str:
+        """The wording a hit stands for: the text it was found by, or the standard question when that was no wording."""
+        return found_by if found_by in self.wordings else self.question
 
     def full_text(self) -> str:
         """Everything the entry says, in one text: what a question may rightly be about."""
