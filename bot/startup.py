@@ -135,10 +135,12 @@ class Opened:
 
 
 def shipped_fingerprint() -> str:
-    """A hash over what an upgrade may change: the shipped content and the shipped model."""
+    """A hash over what an upgrade may change: the shipped content, the shipped model, and how an index is written."""
+    from indexing.building import SPLITTER
     from indexing.encoder import SHIPPED, fingerprint_of
+    from indexing.local import FORMAT
 
-    digest = hashlib.sha256(fingerprint_of(SHIPPED).encode())
+    digest = hashlib.sha256(f"{FORMAT} {SPLITTER} {fingerprint_of(SHIPPED)}".encode())
     for path in sorted(p for folder in ("faq", "guides") for p in (CONTENT / folder).iterdir()):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()

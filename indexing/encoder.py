@@ -11,6 +11,7 @@ import os
 import signal
 from collections.abc import Sequence
 from fnmatch import fnmatch
+from functools import cache
 from importlib.util import find_spec
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -60,7 +61,13 @@ def load_encoder(name: str | None = None) -> Encoder:
     Raises IndexUnusable, with the fix, when the extra `models` is not installed, or when the folder or the name does not
     lead to a model on this machine. Nothing is ever downloaded.
     """
-    return ForeignEncoder(name.strip()) if name and name.strip() else ShippedEncoder()
+    return ForeignEncoder(name.strip()) if name and name.strip() else shipped_encoder()
+
+
+@cache
+def shipped_encoder() -> "ShippedEncoder":
+    """The shipped model, held once however many ask for it."""
+    return ShippedEncoder()
 
 
 def fingerprint_of(folder: Path) -> str:
@@ -85,6 +92,12 @@ class ShippedEncoder:
         self.name = "shipped"
         self.dimension: int = weights.shape[1]
         self.fingerprint = fingerprint_of(SHIPPED)
+
+    @property
+    def words(self) -> NDArray[np.float32]:
+        """The table of word vectors, one row per token of `words.tokenizer`; not to be written to."""
+        table: NDArray[np.float32] = self._model.embedding
+        return table
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """See `Encoder.encode`."""

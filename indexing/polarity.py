@@ -8,6 +8,7 @@ candidate. Only what both sides speak of is compared: a text that is silent on t
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from indexing.words import clean
 
@@ -49,6 +50,7 @@ _CONTRASTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("国内还是国外", (r"外国判决|国外判决|国外法院", r"青岛起诉|国内起诉|在青岛")),
 )
 """Matters on which the law turns, each with the ways to say one side or another. A text that names two sides takes none."""
+_NAMES = (*(name for name, _ in _CONTRASTS), "用人单位还是劳动者")
 _ACTS = r"违法解除|单方解除|解除|不签|拖着不|输了|不服|起诉|告|反悔|违约|提出"
 _EMPLOYER = re.compile(rf"(?:用人单位|公司|单位|企业|老板|厂里)(?:[^，。？]{{0,4}})(?:{_ACTS})")
 _WORKER = re.compile(rf"(?:劳动者|员工|职工|工人|伙计|雇员)(?:[^，。？]{{0,4}})(?:{_ACTS})")
@@ -74,10 +76,15 @@ def _conflicts(question: str, wording: str) -> list[str]:
     asked, known = clean(question), clean(wording)
     if asked == known:
         return []
-    reasons = [f"{name}不同" for name, sides in _CONTRASTS if _differ(_side(asked, sides), _side(known, sides))]
-    if _differ(_actor(asked), _actor(known)):
-        reasons.append("用人单位与劳动者相反")
+    stances = zip(_stance(asked), _stance(known), strict=True)
+    reasons = [f"{name}不同" for name, (one, other) in zip(_NAMES, stances, strict=True) if _differ(one, other)]
     return reasons + _numbers_differ(asked, known) + _negation_differs(asked, known)
+
+
+@lru_cache(maxsize=8192)
+def _stance(text: str) -> tuple[int | None, ...]:
+    """Which side a text takes in each of _NAMES. The same wordings come up again and again, so they are read once."""
+    return (*(_side(text, sides) for _, sides in _CONTRASTS), _actor(text))
 
 
 def _differ(one: int | None, other: int | None) -> bool:

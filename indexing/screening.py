@@ -23,7 +23,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from indexing.encoder import SHIPPED, Encoder, load_encoder
+from indexing.encoder import SHIPPED, Encoder, load_encoder, shipped_encoder
 from indexing.words import bigrams, clean, tokenizer
 
 if TYPE_CHECKING:
@@ -98,9 +98,7 @@ class Screen:
         for row, window in enumerate(windows):
             characters[row, MARGIN : MARGIN + len(window)], words[row, MARGIN : MARGIN + len(window)] = _positions(window)
         # Networks x positions x features.
-        seen = np.concatenate(
-            [w["character"][:, characters.ravel()], _word_vectors()[words.ravel()].astype(np.float32) @ w["word"]], axis=2
-        )
+        seen = np.concatenate([w["character"][:, characters.ravel()], _vectors_of(words.ravel()) @ w["word"]], axis=2)
         found = []
         for width, taps in self._taps.items():
             last = length - width + 1
@@ -230,7 +228,7 @@ def _train_network(examples: Sequence[Labelled], seed: int) -> dict[str, NDArray
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     chance = random.Random(seed)  # noqa: S311
-    table = torch.from_numpy(_word_vectors().astype(np.float32))
+    table = torch.from_numpy(_vectors_of(np.append(np.arange(len(shipped_encoder().words)), -1)))
     breadth = OF_CHARACTER + OF_WORD
     shapes: dict[str, tuple[int, ...]] = {"character": (CHARACTERS + 1, OF_CHARACTER), "word": (table.shape[1], OF_WORD)}
     shapes |= {f"filter{width}": (width * breadth, FILTERS) for width in WIDTHS}
@@ -307,14 +305,12 @@ def _sounds(texts: Iterator[str]) -> dict[str, list[str]]:
     return {c: [other for other in same if other != c] for same in typed.values() for c in same}
 
 
-@cache
-def _word_vectors() -> NDArray[np.float16]:
-    """The shipped model's word vectors at unit length, and a zero at the end; in half precision, to be held in little memory."""
-    from safetensors.numpy import load_file
-
-    vectors = load_file(SHIPPED / "0_StaticEmbedding" / "model.safetensors")["embedding.weight"]
-    lengths = np.maximum(np.linalg.norm(vectors.astype(np.float32), axis=1, keepdims=True), 1e-6)
-    return np.vstack([(vectors / lengths).astype(np.float16), np.zeros((1, vectors.shape[1]), np.float16)])
+def _vectors_of(words: NDArray[np.int64]) -> NDArray[np.float32]:
+    """The shipped model's vectors of these tokens at unit length; zeros for -1."""
+    rows = shipped_encoder().words[np.maximum(words, 0)]
+    unit: NDArray[np.float32] = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6)
+    unit[words < 0] = 0
+    return unit
 
 
 def _windows(text: str) -> list[str]:

@@ -62,9 +62,9 @@ def test_nearest_is_what_comparing_with_every_vector_gives(index: LocalIndex, en
         vector = encoder.encode([question])[0]
         cosine: NDArray[np.float32] = vectors @ vector
         found = index.nearest(vector, 4)
-        assert [item.score for item in found] == pytest.approx(sorted(cosine.tolist(), reverse=True)[:4], abs=1e-5)
-        assert all(item.score == pytest.approx(float(cosine[item.unit]), abs=1e-5) for item in found)
-        assert index.cosines(vector, [3, 0]) == pytest.approx([float(cosine[3]), float(cosine[0])], abs=1e-5)
+        assert [item.score for item in found] == pytest.approx(sorted(cosine.tolist(), reverse=True)[:4], abs=1e-3)
+        assert all(item.score == pytest.approx(float(cosine[item.unit]), abs=1e-3) for item in found)
+        assert index.cosines(vector, [3, 0]) == pytest.approx([float(cosine[3]), float(cosine[0])], abs=1e-3)
     assert len(index.nearest(encoder.encode(["货款"])[0], 500)) == len(texts)
 
 
@@ -120,7 +120,7 @@ def test_known_vectors_spare_encoding_and_change_nothing(index: LocalIndex, enco
     marked = dict.fromkeys(["货款要不回来"], np.eye(encoder.dimension, dtype=np.float32)[0])
     again = local.build(tmp_path / "i", [Unit("a", "货款要不回来"), Unit("b", "新的")], encoder, {"kind": "entries"}, known=marked)
     assert again.cosines(marked["货款要不回来"], [0]) == [1.0]
-    assert np.allclose(known["货款要不回来"], encoder.encode(["货款要不回来"])[0], atol=1e-6)
+    assert np.allclose(known["货款要不回来"], encoder.encode(["货款要不回来"])[0], atol=1e-3)
 
 
 # --- searching ------------------------------------------------------------------------------------------------------------
