@@ -11,7 +11,7 @@ from typing import Any
 
 from aiogram.filters.callback_data import CallbackData
 
-from bot.answering import Candidate, Verdict
+from bot.answering import Verdict
 from bot.outbox import Button, Saying
 from knowledge.court import Court, Topic
 from knowledge.enterprise import FIELDS
@@ -441,9 +441,3 @@ def _stands_behind(item: Published) -> str:
 def _short(text: str | None, length: int = 30) -> str:
     text = " ".join((text or "").split())
     return text if len(text) <= length else text[: length - 1] + "…"
-
-
-def candidate_line(candidate: Candidate) -> str:
-    """A candidate for staff: question, how sure, and what speaks against it."""
-    against = f"（{'；'.join(candidate.conflicts)}）" if candidate.conflicts else ""
-    return f"{candidate.published.entry.id} {candidate.published.entry.question} {candidate.confidence:.2f}{against}"

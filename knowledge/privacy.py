@@ -31,11 +31,6 @@ def mask(text: str) -> str:
     return _EMAIL.sub(r"\1***@\2", text)
 
 
-def has_personal_data(text: str) -> bool:
-    """Whether `mask` would change anything."""
-    return mask(text) != text
-
-
 def mask_name(name: str | None) -> str:
     """A person's name for lists: the first character stays."""
     return f"{name[0]}××" if name else ""
