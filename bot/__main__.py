@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -209,6 +210,30 @@ def needs_show(settings: Settings, no: str) -> None:
     click.echo("\n".join(story_lines(_open(settings), no.upper())))
 
 
+@main.group("library")
+def library_group() -> None:
+    """知识库。
+
+    例：python -m bot library stats
+    """
+
+
+@library_group.command("stats")
+@click.option("--json", "as_json", is_flag=True, help="只输出 JSON")
+@pass_settings
+def stats(settings: Settings, as_json: bool) -> None:
+    """各主题有多少条问答和指南、状态、问法、引用、新旧，哪些主题不足。
+
+    例：python -m bot library stats
+    """
+    from bot.library_stats import library_stats
+
+    opened = _open(settings)
+    opened.ensure_index()
+    found = library_stats(opened)
+    click.echo(_json(found.as_json()) if as_json else "\n".join(found.as_lines()))
+
+
 @main.group()
 def staff() -> None:
     """工作人员和登录链接。
@@ -287,26 +312,42 @@ def ledger_verify(settings: Settings) -> None:
 
 
 @main.command("check-citations")
-@click.option("--laws", type=click.Path(path_type=Path, exists=True), multiple=True, required=True, help="法规文件夹（Markdown），可重复")
+@click.option(
+    "--laws",
+    type=click.Path(path_type=Path, exists=True),
+    multiple=True,
+    help="法规文件夹，可重复；不给就只按 laws.csv 核对",
+)
+@click.option("--write", type=click.Path(path_type=Path, dir_okay=False), help="把所引法规的版本和日期写成 laws.csv")
 @pass_settings
-def check_citations(settings: Settings, laws: tuple[Path, ...]) -> None:
-    """核对每条答复引用的法条：存在、现行有效；有问题就列出，退出码 1。来源没有写明效力的只作提示。
+def check_citations(settings: Settings, laws: tuple[Path, ...], write: Path | None) -> None:
+    """核对每条答复引用的法条：存在、今天有效，答复里的数字在法条里找得到。
+
+    有问题就列出，退出码 1；来源没有写明效力的只作提示。
 
     例：python -m bot check-citations --laws 法规/
     """
-    from knowledge import library
-    from knowledge.statutes import UNKNOWN_STANDING, citation_problems
+    from knowledge import citations, library
 
+    if write and not laws:
+        raise BadInput("写 laws.csv 需要法规原文，请同时给出 --laws 法规文件夹。")
     opened = _open(settings)
     opened.ensure_index()
     entries = [item.entry for item in opened.database.read(library.all_published).result()]
-    problems = citation_problems(entries, laws, opened.clock().date())
-    wrong = [problem for problem in problems if not problem.endswith(UNKNOWN_STANDING)]
+    by_title = citations.read_by_title(laws) if laws else None
+    if write and by_title is not None:
+        cited = {citation.law for entry in entries for citation in entry.basis}
+        written = citations.write_register(write, (law for versions in by_title.values() for law in versions), cited)
+        click.echo(f"已写 {write}：{written} 个版本。")
+    problems = citations.check(entries, by_title, opened.clock().date())
     for problem in problems:
-        click.echo(f"{'✘' if problem in wrong else '！'} {problem}")
-    cited = sum(len(entry.basis) for entry in entries)
-    click.echo(f"核对了 {len(entries)} 个条目的 {cited} 处引用：有错 {len(wrong)} 处，效力不明 {len(problems) - len(wrong)} 处。")
-    if wrong:
+        click.echo(f"{'！' if problem.kind == 'unknown' else '✘'} {problem}")
+    count = Counter(problem.kind for problem in problems)
+    click.echo(
+        f"核对了 {len(entries)} 个条目的 {sum(len(entry.basis) for entry in entries)} 处引用：有错 {count['wrong']} 处，"
+        f"效力不明 {count['unknown']} 处，" + (f"数字对不上 {count['number']} 处。" if laws else "没有给出法规原文，数字没有核对。")
+    )
+    if count["wrong"] or count["number"]:
         sys.exit(1)
 
 

@@ -19,16 +19,15 @@ from bot.small_talk import small_talk
 from indexing.building import Opened
 from indexing.confidence import JUDGED_AMONG, Calibration
 from indexing.encoder import Encoder
-from indexing.index import Vector
 from indexing.laws import ArticleHit
 from indexing.polarity import conflicts
-from indexing.search import Hit, search_vector
+from indexing.search import Hit, Query, search, understand
 from indexing.words import clean
-from indexing.words import terms as split_terms
 from knowledge.database import Database, open_reader
 from knowledge.entry import Entry
 from knowledge.ledger.needs import Asking
 from knowledge.library import Published, Shelf
+from knowledge.thesaurus import Expansion, Thesaurus
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +58,7 @@ class Verdict:
     """What to do with one message, and why.
 
     `kind` is the red line (R5) for band refused, the sort of small talk for conversation, else None. `searched` is the text
-    that was searched (with the question before it, when this one leans on it).
+    that was searched (with the question before it, when this one leans on it), `expansions` what the thesaurus added to it.
     """
 
     question: str
@@ -69,6 +68,7 @@ class Verdict:
     candidates: tuple[Candidate, ...]
     articles: tuple[ArticleHit, ...]
     frames: tuple[str, ...]
+    expansions: tuple[Expansion, ...]
     reasons: tuple[str, ...]
     milliseconds: float
 
@@ -125,9 +125,10 @@ class Answering:
         calibration: Calibration,
         opened: Opened,
         clock: Callable[[], datetime],
+        thesaurus: Thesaurus,
         only_reviewed: bool = False,
     ) -> None:
-        self._encoder, self._calibration, self._clock = encoder, calibration, clock
+        self._encoder, self._calibration, self._clock, self._thesaurus = encoder, calibration, clock, thesaurus
         # Its own connection: a question never waits behind what others are writing.
         self._shelf = Shelf(open_reader(database.path))
         self._only_reviewed = only_reviewed
@@ -148,41 +149,41 @@ class Answering:
         talk = None if rule else small_talk(question)
         leaning = before if before and not rule and not talk and _leans(question) else None
         searched = f"{leaning} {question}"[-LONGEST_QUESTION:] if leaning else question[:LONGEST_QUESTION]
-        vector = self._encoder.encode([searched])[0]
-        candidates = self._candidates(opened, vector, searched, question, k)
+        query = understand(self._encoder, searched, self._thesaurus)
+        candidates = self._candidates(opened, query, question, k)
         band, reasons = self._band(rule, talk, candidates)
-        articles = self._articles(opened, vector, searched) if band in ("offer", "need") else ()
+        articles = self._articles(opened, query) if band in ("offer", "need") else ()
         if leaning:
             reasons = ("接着上一个问题一起搜索", *reasons)
         spent = (time.perf_counter() - began) * 1000
-        return Verdict(question, searched, band, rule or talk, candidates, articles, framing(question), reasons, spent)
+        return Verdict(question, searched, band, rule or talk, candidates, articles, framing(question), query.expansions, reasons, spent)
 
     def statutes(self, text: str, k: int) -> list[ArticleHit]:
         """Ranked articles in force today for a question; empty without imported laws."""
         opened = self.opened
         if opened.laws is None:
             return []
-        asked = text[:LONGEST_QUESTION]
-        return opened.laws.search(self._encoder.encode([asked])[0], asked, self._clock().date(), k)
+        query = understand(self._encoder, text[:LONGEST_QUESTION], self._thesaurus)
+        return opened.laws.search(query, self._clock().date(), k)
 
     def may_answer(self, item: Published) -> bool:
         """Whether this entry may be shown: with `only_reviewed`, only what a reviewer of the court published."""
         return bool(item.reviewed_by) or not self._only_reviewed
 
-    def _candidates(self, opened: Opened, vector: Vector, searched: str, question: str, k: int) -> tuple[Candidate, ...]:
-        hits, found = self._allowed_hits(opened, vector, searched, max(k, JUDGED_AMONG))
-        confidences = self._calibration.confidences(hits, len(split_terms(searched)))
+    def _candidates(self, opened: Opened, query: Query, question: str, k: int) -> tuple[Candidate, ...]:
+        hits, found = self._allowed_hits(opened, query, max(k, JUDGED_AMONG))
+        confidences = self._calibration.confidences(hits, len(query.terms))
         candidates = [
             Candidate(found[hit.key], hit.wording, confidence, _conflicts(question, found[hit.key].entry, hit.wording), hit)
             for hit, confidence in zip(hits, confidences, strict=True)
         ]
         return tuple(sorted(candidates, key=lambda c: -c.confidence)[:k])
 
-    def _allowed_hits(self, opened: Opened, vector: Vector, searched: str, wanted: int) -> tuple[list[Hit], dict[str, Published]]:
+    def _allowed_hits(self, opened: Opened, query: Query, wanted: int) -> tuple[list[Hit], dict[str, Published]]:
         """The best hits that may answer today: what was withdrawn, ran out or awaits review since the index was built is passed over."""
         fetched = wanted
         while True:
-            hits = search_vector(opened.entries, vector, searched, fetched)
+            hits = search(opened.entries, query, fetched)
             found = self._published([hit.key for hit in hits])
             allowed = [hit for hit in hits if hit.key in found]
             if len(allowed) >= wanted or len(hits) < fetched:
@@ -209,10 +210,10 @@ class Answering:
             return "offer", reasons
         return "need", reasons
 
-    def _articles(self, opened: Opened, vector: Vector, searched: str) -> tuple[ArticleHit, ...]:
+    def _articles(self, opened: Opened, query: Query) -> tuple[ArticleHit, ...]:
         if opened.laws is None:
             return ()
-        hits = opened.laws.search(vector, searched, self._clock().date(), 10 * RELATED_ARTICLES)
+        hits = opened.laws.search(query, self._clock().date(), 10 * RELATED_ARTICLES)
         return tuple(hit for hit in hits if hit.in_force)[:RELATED_ARTICLES]
 
 

@@ -138,7 +138,9 @@ def _article(hit: ArticleHit) -> dict[str, Any]:
 
 
 def _why(verdict: Verdict) -> list[str]:
-    lines = ["", f"搜索的文字：{verdict.searched}", "候选（把握｜相似度｜词面｜覆盖）："]
+    lines = ["", f"搜索的文字：{verdict.searched}"]
+    lines += [f"同义词表补充：{'；'.join(map(str, verdict.expansions))}"] if verdict.expansions else []
+    lines += ["候选（把握｜相似度｜词面｜覆盖）："]
     for c in verdict.candidates:
         against = f"　不能直接答：{'；'.join(c.conflicts)}" if c.conflicts else ""
         scores = f"{c.confidence:.3f}｜{c.hit.cosine:.3f}｜{c.hit.lexical:.2f}｜{c.hit.coverage:.2f}"

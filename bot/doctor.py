@@ -7,6 +7,7 @@ from datetime import date
 from importlib.util import find_spec
 
 from bot.access import all_staff
+from bot.library_stats import library_stats
 from bot.startup import Opened
 from indexing import building
 from knowledge import library
@@ -33,7 +34,7 @@ class Finding:
 def examine(opened: Opened) -> list[Finding]:
     """Everything worth saying about this installation; an examination that fails is itself a finding."""
     found: list[Finding] = []
-    for part in (_court, _index, _model, _ledger, _delivery, _people, _channels, _calendar, _disk):
+    for part in (_court, _index, _library, _model, _ledger, _delivery, _people, _channels, _calendar, _disk):
         try:
             found += part(opened)
         except YuanqitongError as error:
@@ -70,6 +71,20 @@ def _index(opened: Opened) -> Iterator[Finding]:
         yield Finding("！", "条目有改动还没进索引", "启动着的机器人几秒内会自动跟上；没启动就运行 python -m bot reindex")
     counts = opened.database.read(library.counts).result()
     yield Finding("✔", "条目：" + "，".join(f"{kind} {n}" for kind, n in counts.items()))
+
+
+def _library(opened: Opened) -> Iterator[Finding]:
+    found = library_stats(opened)
+    few = f"；{len(found.below_floor)} 个主题的问答不足" if found.below_floor else ""
+    text = f"问法 {found.wordings} 句，引用 {found.citations} 处；本院已审核 {found.reviewed} 条{few}"
+    yield Finding("！" if few else "✔", text, "python -m bot library stats" if few else "")
+    for problem in found.outdated:
+        yield Finding("！", f"依据要更新：{problem}", "改正该条目后运行 python -m bot reindex")
+    thesaurus, refused = opened.thesaurus
+    own = opened.folders.data / "thesaurus.csv"
+    yield Finding("✔", f"同义词表 {len(thesaurus.rows)} 行" + (f"，含本院自己的 {own}" if own.exists() else ""))
+    for item in refused:
+        yield Finding("！", f"同义词表 {item}", "改正这一行后重启")
 
 
 def _model(opened: Opened) -> Iterator[Finding]:

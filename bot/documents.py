@@ -7,6 +7,7 @@ from pathlib import Path
 
 from aiogram import Bot
 
+from knowledge.court import load_topics
 from knowledge.entry import Entry
 from knowledge.errors import BadInput
 from knowledge.sources import read_source
@@ -26,7 +27,7 @@ async def keep_document(bot: Bot, file_id: str, name: str, folder: str) -> tuple
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         arrived = Path(scratch) / path.name
         arrived.write_bytes(content.getvalue())
-        reading = read_source(arrived)
+        reading = read_source(arrived, load_topics())
         refused = tuple(str(item) for item in reading.refused)
         if not reading.entries:
             raise BadInput("；".join(refused[:3]) or f"《{name}》里没有能用的内容。")

@@ -13,9 +13,10 @@ from aiogram.filters.callback_data import CallbackData
 
 from bot.answering import Verdict
 from bot.outbox import Button, Saying
+from knowledge.citations import change_notice, load_register
 from knowledge.court import Court, Topic
 from knowledge.enterprise import FIELDS
-from knowledge.entry import Citation, Entry
+from knowledge.entry import Entry
 from knowledge.ledger.workflow import STATE_NAMES
 from knowledge.library import Published
 
@@ -23,6 +24,8 @@ PRIVACY = (
     "使用说明：为了答复和跟进，您发来的内容会记录在本系统里，只用于法律服务；联系方式只有您自己填写才会保存。"
     "请不要发送身份证号、银行卡号和商业秘密。发送 /forget 可以删除您的资料和提问文字。"
 )
+LONGEST_BUTTON_ID = 40
+MOST_RELATED = 2
 DISCLAIMER = "以上是一般法律知识，不是对具体案件的意见，也不是法院裁判；以现行法律文本和法院书面文书为准。"
 UNREVIEWED = "通用参考，未经本院审核"
 EMERGENCY = "<b>如果现在有人有危险，请先拨打 110、120 或 119；正在被要求转账，请先停下，拨打 110 或 96110。</b>"
@@ -131,6 +134,13 @@ class EntryButton(CallbackData, prefix="e"):
     place: int
 
 
+class RelatedButton(CallbackData, prefix="r"):
+    """Another entry that the answer links to, shown in place of it."""
+
+    asking: int
+    entry: str
+
+
 class FeedbackButton(CallbackData, prefix="f"):
     """What the asker says of an answer: solved, unsolved or person."""
 
@@ -229,8 +239,11 @@ def small_talk(verdict: Verdict) -> Saying:
     return Saying(_emergency(verdict) + SMALL_TALK[verdict.kind or ""], (menu(),))
 
 
-def answer(item: Published, asking_id: int, frames: Iterable[str] = ()) -> Saying:
-    """One entry, word for word: deadline first, then the answer, steps, materials, mistake, basis, and who stands behind it."""
+def answer(item: Published, asking_id: int, today: date, related: Iterable[Entry] = (), frames: Iterable[str] = ()) -> Saying:
+    """One entry, word for word: deadline first, then the answer, steps, materials, mistake, basis, and who stands behind it.
+
+    `related` are the entries it links to; the first few can be tapped.
+    """
     entry = item.entry
     frames = tuple(frames)
     parts = [EMERGENCY] if "R5" in frames else []
@@ -240,12 +253,28 @@ def answer(item: Published, asking_id: int, frames: Iterable[str] = ()) -> Sayin
     parts.append(_original(entry) if entry.kind == "passage" else escape(entry.answer))
     parts += _lists(entry)
     if entry.basis:
-        parts.append("<b>依据</b>\n" + "\n".join(f"· {_citation(citation)}" for citation in entry.basis))
+        parts.append("<b>依据</b>\n" + "\n".join(f"· {escape(line)}" for line in basis_lines(entry, today)))
     if entry.elsewhere:
         parts.append(f"如果和您的情况对不上：{escape(entry.elsewhere)}")
     parts += [FRAMES[frame] for frame in frames if frame in FRAMES]
     parts.append(f"<i>{escape(_stands_behind(item))}。{DISCLAIMER}</i>")
-    return Saying("\n\n".join(parts), (feedback_buttons(asking_id),))
+    linked = [(_short(f"相关：{other.question}"), RelatedButton(asking=asking_id, entry=other.id)) for other in related if _fits(other.id)]
+    return Saying("\n\n".join(parts), (*((Button(text, to.pack()),) for text, to in linked[:MOST_RELATED]), feedback_buttons(asking_id)))
+
+
+def basis_lines(entry: Entry, today: date) -> list[str]:
+    """The legal basis, one citation a line, with its version and what is known to change."""
+    register = load_register()
+    return [
+        f"{citation}" + (f"（{citation.version} 版本）" if citation.version else "") + (f"，{notice}" if notice else "")
+        for citation in entry.basis
+        for notice in [change_notice(citation, register, today)]
+    ]
+
+
+def _fits(entry_id: str) -> bool:
+    """Whether the id fits into a button; Telegram carries 64 bytes."""
+    return ":" not in entry_id and len(entry_id.encode()) <= LONGEST_BUTTON_ID
 
 
 def offer(verdict: Verdict, asking_id: int) -> Saying:
@@ -425,11 +454,6 @@ def _lists(entry: Entry) -> list[str]:
 def _original(entry: Entry) -> str:
     place = "，".join(filter(None, [entry.place, entry.document_date]))
     return f"<b>原文</b>（{escape(place)}）\n<blockquote>{escape(entry.answer)}</blockquote>"
-
-
-def _citation(citation: Citation) -> str:
-    version = f"（{citation.version} 版本）" if citation.version else ""
-    return escape(f"{citation}{version}")
 
 
 def _stands_behind(item: Published) -> str:

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING
 from bot.settings import Settings
 from knowledge import library
 from knowledge.clock import now
-from knowledge.court import CONTENT, Court, Topic, load_court, load_topics
+from knowledge.court import CONTENT, Court, Topic, load_court, load_topics, topic_codes
 from knowledge.database import Database
+from knowledge.files import Refused
 from knowledge.ledger.deadlines import Calendar
+from knowledge.thesaurus import Thesaurus, load_thesaurus
 
 if TYPE_CHECKING:
     from bot.answering import Answering
@@ -73,6 +75,11 @@ class Opened:
         return load_topics()
 
     @cached_property
+    def thesaurus(self) -> tuple[Thesaurus, list[Refused]]:
+        """The words of the street and of the law, the court's own first; and the rows that cannot be used."""
+        return load_thesaurus(self.folders.data / "thesaurus.csv", topic_codes())
+
+    @cached_property
     def calendar(self) -> Calendar:
         """The court's calendar. Raises Unreadable."""
         return Calendar.load(self.folders.data / "calendar.csv")
@@ -101,6 +108,7 @@ class Opened:
             load_calibration(self.calibration_file, self.encoder.fingerprint),
             open_generation(self.folders.index, generation, self.encoder),
             self.clock,
+            self.thesaurus[0],
             self.settings.answer_only_reviewed,
         )
 

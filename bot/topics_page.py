@@ -6,7 +6,7 @@ from pathlib import Path
 from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from bot.replies import UNREVIEWED
+from bot.replies import UNREVIEWED, basis_lines
 from bot.startup import Opened
 from knowledge import library
 from knowledge.library import Published
@@ -36,8 +36,17 @@ class TopicsPage:
         only_reviewed = self._opened.settings.answer_only_reviewed
         valid = [item for item in found if item.entry.kind != "passage" and item.entry.valid_on(today)]
         shown = [item for item in valid if item.reviewed_by or not only_reviewed]
-        page = self._template.render(court=self._opened.court, groups=self._grouped(shown), unreviewed=UNREVIEWED)
-        return web.Response(text=page, content_type="text/html")
+        questions = {item.entry.id: item.entry.question for item in shown}
+        page = self._template.render(
+            court=self._opened.court,
+            groups=self._grouped(shown),
+            questions=questions,
+            basis=lambda entry: basis_lines(entry, today),
+            unreviewed=UNREVIEWED,
+        )
+        response = web.Response(text=page, content_type="text/html")
+        response.enable_compression()
+        return response
 
     def _grouped(self, items: list[Published]) -> list[tuple[str, list[tuple[str, list[Published]]]]]:
         """(group name, [(leaf name, entries)]) in the order of the taxonomy; empty leaves are left out."""

@@ -29,9 +29,10 @@ from indexing.encoder import Encoder
 from indexing.index import Unit
 from indexing.laws import LawCorpus, laws_fingerprint, write_laws
 from indexing.local import LocalIndex, Progress
-from indexing.search import search
+from indexing.search import search, understand
 from knowledge import library
 from knowledge.clock import stamp
+from knowledge.court import load_topics
 from knowledge.database import Database, Db
 from knowledge.entry import Entry
 from knowledge.errors import BadInput, Conflict, IndexUnusable, PromiseBroken
@@ -39,7 +40,7 @@ from knowledge.library import Changes, Published
 from knowledge.sources import Reading, Refused, read_sources
 
 KEPT = 3
-SPLITTER = 2
+SPLITTER = 3
 """Grows when `words` or `Entry.searchable_texts` split otherwise, so that older corpora are not used again."""
 SHIPPED_CONTENT = Path(library.__file__).parent / "content"
 
@@ -207,8 +208,9 @@ def _remembered(db: Db) -> Sources:
 
 
 def _read(database: Database, sources: Sources, fresh: bool) -> tuple[dict[str, list[Entry]], list[Refused]]:
-    shipped = read_sources([SHIPPED_CONTENT / "faq", SHIPPED_CONTENT / "guides"])
-    files = read_sources([Path(path) for path in sources.knowledge])
+    topics = load_topics()
+    shipped = read_sources([SHIPPED_CONTENT / "faq", SHIPPED_CONTENT / "guides"], topics)
+    files = read_sources([Path(path) for path in sources.knowledge], topics)
     gone = [Path(path) for path in sources.knowledge if not Path(path).exists()]
     if gone:
         # On another machine, or with a disk missing, nothing that answers is thrown away.
@@ -311,7 +313,7 @@ def _verify(folder: Path, encoder: Encoder, name: str, entries: Sequence[Publish
     if index.size != expected:
         raise PromiseBroken(f"新索引少了内容（应有 {expected} 条，实有 {index.size} 条），没有切换。请重试。")
     for item in entries[:: max(1, len(entries) // 20)]:
-        hits = search(index, encoder, item.entry.question, 3)
+        hits = search(index, understand(encoder, item.entry.question), 3)
         if hits and all(hit.key != item.entry.id for hit in hits) and hits[0].wording != item.entry.question:
             raise PromiseBroken(f"新索引搜不到条目 {item.entry.id} 自己的问题，没有切换。请检查向量模型。")
 

@@ -15,6 +15,7 @@ import math
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,13 +28,13 @@ from indexing.confidence import FEATURES, JUDGED_AMONG, features
 from indexing.encoder import SHIPPED, Encoder, load_encoder
 from indexing.evaluation import Share
 from indexing.index import Unit
-from indexing.paraphrases import Paraphrase, held_out, load_own_questions, load_paraphrases, load_unanswerable
+from indexing.paraphrases import Paraphrase, held_out, load_own_questions, load_paraphrases, load_unanswerable, load_validation
 from indexing.polarity import conflicts
-from indexing.search import search
-from indexing.words import terms
+from indexing.search import search, understand
 from knowledge.entry import Entry
 from knowledge.errors import BadInput
 from knowledge.sources import read_sources
+from knowledge.thesaurus import Thesaurus, load_thesaurus
 
 if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression
@@ -128,18 +129,23 @@ def _threshold(predicted: NDArray[np.float64], right: NDArray[np.bool_]) -> tupl
 def _judge(
     index: local.LocalIndex, encoder: Encoder, library: dict[str, Entry], text: str, entry: str | None, group: str | None = None
 ) -> list[Sample]:
-    hits = search(index, encoder, text, JUDGED_AMONG)
-    count = len(terms(text))
+    query = understand(encoder, text, _shipped_thesaurus())
+    hits = search(index, query, JUDGED_AMONG)
     return [
         Sample(
             group or entry or text,
             i == 0,
-            features(hits, i, count),
+            features(hits, i, len(query.terms)),
             hits[i].key == entry,
             bool(_conflicts(text, library[hits[i].key], hits[i].wording)),
         )
         for i in range(min(JUDGED, len(hits)))
     ]
+
+
+@cache
+def _shipped_thesaurus() -> Thesaurus:
+    return load_thesaurus()[0]
 
 
 def _conflicts(text: str, entry: Entry, found_by: str) -> list[str]:
@@ -174,8 +180,10 @@ def main(data: Path, out: Path) -> None:
     """Calibrate the shipped model and print the evidence."""
     encoder = load_encoder()
     street = [line for line in load_paraphrases() if held_out(line.text)]
-    samples = collect(encoder, own_library(), load_own_questions(), load_unanswerable())
-    samples += collect(encoder, lecoqa_library(data), street, [])
+    about_lecoqa = [line for line in street if line.entry.isdigit()] + load_validation()
+    about_ours = [line for line in street if not line.entry.isdigit()] + load_own_questions()
+    samples = collect(encoder, own_library(), about_ours, load_unanswerable())
+    samples += collect(encoder, lecoqa_library(data), about_lecoqa, [])
     calibration = {"model": encoder.fingerprint} | fit(samples)
     out.write_text(json.dumps(calibration, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     click.echo(json.dumps(calibration, ensure_ascii=False, indent=1))

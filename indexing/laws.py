@@ -2,7 +2,8 @@
 
 Only articles that are in force, unknown or still to come are searched; which of them count is decided on the day of the
 question, so a law that begins on a known day takes over on that day without a reindex. Older versions stay readable, so that a
-citation of one can be called what it is.
+citation of one can be called what it is. Texts are kept with present article numbers beside old ones (`renumbering`); they are
+searched as they were published.
 """
 
 import hashlib
@@ -16,11 +17,11 @@ from typing import NamedTuple
 
 from indexing import local
 from indexing.encoder import Encoder
-from indexing.index import Unit, Vector
+from indexing.index import Unit
 from indexing.local import LocalIndex, Progress
-from indexing.search import Fused, fuse
-from indexing.words import terms as split_terms
+from indexing.search import Fused, Query, fuse
 from knowledge.files import Refused
+from knowledge.renumbering import Renumbering
 from knowledge.statutes import Law, read_laws, standings
 
 LEXICAL_SHARE = 0.2
@@ -60,9 +61,9 @@ class LawCorpus:
         """How many articles of all versions it holds."""
         return int(self._index.manifest["articles"])
 
-    def search(self, vector: Vector, question: str, day: date, k: int) -> list[ArticleHit]:
+    def search(self, query: Query, day: date, k: int) -> list[ArticleHit]:
         """The `k` best articles in force on `day` (or of unknown standing, marked so), best first."""
-        return self._shown(fuse(self._index, vector, split_terms(question), max(4 * k, 60), LEXICAL_SHARE), day, k)
+        return self._shown(fuse(self._index, query, max(4 * k, 60), LEXICAL_SHARE), day, k)
 
     def standing(self, title: str, version: str | None, day: date) -> str | None:
         """How a version of a law stands on `day` (see `statutes.standings`); None when the corpus does not know it."""
@@ -138,13 +139,18 @@ def write_laws(folder: Path, paths: Iterable[Path], encoder: Encoder, progress: 
         for text in _pieces(laws[number].title, article.text)
     ]
 
+    renumbering = Renumbering(laws, date.today())
+
     def keep_texts(connection: sqlite3.Connection) -> None:
         connection.execute("CREATE TABLE laws (id INTEGER PRIMARY KEY, title TEXT NOT NULL, version TEXT, status TEXT NOT NULL)")
         connection.execute("CREATE TABLE articles (id INTEGER PRIMARY KEY, law INTEGER NOT NULL, number TEXT, heading TEXT, text TEXT)")
         connection.executemany("INSERT INTO laws VALUES (?, ?, ?, ?)", versions)
         connection.executemany(
             "INSERT INTO articles VALUES (?, ?, ?, ?, ?)",
-            ((i, number, article.number, article.heading, article.text) for i, (number, article) in enumerate(articles)),
+            (
+                (i, number, article.number, article.heading, renumbering.annotated(laws[number], article.text))
+                for i, (number, article) in enumerate(articles)
+            ),
         )
         connection.execute("CREATE INDEX laws_title ON laws (title)")
 

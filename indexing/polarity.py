@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from indexing.words import clean
+from knowledge.numerals import number_value
 
 _CONTRASTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("有没有书面合同", (r"签了|签过|签订了|有合同|有书面", r"没签|未签|没有签|没订|未订立|没合同|没有合同|无合同|没有书面")),
@@ -62,7 +63,6 @@ _FIXED = re.compile(
 )
 _NUMBER = re.compile(r"(\d+(?:\.\d+)?)\s*(日|天|个月|月|年|周|小时|万|元|%|倍|人|岁)")
 _CHINESE_NUMBER = re.compile(r"([一二两三四五六七八九十]{1,3})(?=个?(?:日|天|个月|年|周|小时|万|倍|审))")
-_DIGITS = {c: i for i, c in enumerate("零一二三四五六七八九")} | {"两": 2}
 _SAME_UNIT = {"天": "日", "月": "个月"}
 
 
@@ -116,17 +116,9 @@ def _numbers_differ(asked: str, known: str) -> list[str]:
 
 def _numbers(text: str) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
-    for number, unit in _NUMBER.findall(_CHINESE_NUMBER.sub(lambda m: str(_value(m[1])), text)):
+    for number, unit in _NUMBER.findall(_CHINESE_NUMBER.sub(lambda m: str(number_value(m[1])), text)):
         found.setdefault(_SAME_UNIT.get(unit, unit), set()).add(number)
     return found
-
-
-def _value(numeral: str) -> int:
-    """The value of a Chinese numeral below one hundred."""
-    tens, _, ones = numeral.rpartition("十")
-    if "十" not in numeral:
-        return _DIGITS.get(numeral[-1], 0)
-    return (_DIGITS.get(tens, 1) if tens else 1) * 10 + (_DIGITS.get(ones, 0) if ones else 0)
 
 
 def _negation_differs(asked: str, known: str) -> list[str]:

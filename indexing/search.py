@@ -5,18 +5,25 @@ words. Their results are fused (cosine plus a share of normalised BM25; DESIGN s
 by key, so that an entry is found by its best wording.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+
 from indexing.encoder import Encoder
 from indexing.index import SearchIndex, Vector
+from indexing.words import clean
 from indexing.words import terms as split_terms
+from knowledge.thesaurus import Expansion, Thesaurus
 
 DEPTH = 60
 """Units fetched by each of the two searches when entries are wanted."""
 LEXICAL_SHARE = 0.1
 """Weight of BM25 (divided by its best for this question) beside the cosine, for entries."""
+
+
+EXPANSION_SHARE = 0.3
+"""Weight of what the thesaurus adds beside what was said."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,17 @@ class Hit:
     """Share of the question's terms, by rarity, that occur anywhere in the document behind the key."""
 
 
+@dataclass(frozen=True)
+class Query:
+    """A question as it is searched: `vector` and `added` hold what the thesaurus adds, `terms` what was said."""
+
+    text: str
+    vector: Vector
+    terms: tuple[str, ...]
+    added: tuple[str, ...]
+    expansions: tuple[Expansion, ...]
+
+
 class Fused(NamedTuple):
     """A unit found by either search: its cosine, its BM25 as a share of the best for this question, and what it is ranked by."""
 
@@ -44,36 +62,51 @@ class Fused(NamedTuple):
     score: float
 
 
-def fuse(index: SearchIndex, vector: Vector, terms: Sequence[str], depth: int, share: float = LEXICAL_SHARE) -> list[Fused]:
+def understand(encoder: Encoder, question: str, thesaurus: Thesaurus | None = None) -> Query:
+    """What is searched for a question: itself, and what its colloquial terms mean besides."""
+    found = tuple(thesaurus.expansions(clean(question))) if thesaurus else ()
+    terms = tuple(split_terms(question))
+    if not found:
+        return Query(question, encoder.encode([question])[0], terms, (), ())
+    meant = " ".join(expansion.meant for expansion in found)
+    asked, added = encoder.encode([question, meant])
+    mixed = asked + EXPANSION_SHARE * added
+    length = float(np.linalg.norm(mixed)) or 1.0
+    return Query(question, mixed / np.float32(length), terms, tuple(term for term in split_terms(meant) if term not in terms), found)
+
+
+def fuse(index: SearchIndex, query: Query, depth: int, share: float = LEXICAL_SHARE) -> list[Fused]:
     """The `depth` best units of each of the two searches, together, best first; BM25 counts `share` beside the cosine."""
-    cosine = {found.unit: found.score for found in index.nearest(vector, depth)}
-    matching = index.matching(terms, depth)
-    best = max((found.score for found in matching), default=0.0) or 1.0
-    lexical = {found.unit: found.score / best for found in matching}
+    cosine = {found.unit: found.score for found in index.nearest(query.vector, depth)}
+    lexical = _lexical(index, query, depth)
     only_lexical = [unit for unit in lexical if unit not in cosine]
-    cosine.update(zip(only_lexical, index.cosines(vector, only_lexical), strict=True))
+    cosine.update(zip(only_lexical, index.cosines(query.vector, only_lexical), strict=True))
     fused = [Fused(unit, near, lexical.get(unit, 0.0), near + share * lexical.get(unit, 0.0)) for unit, near in cosine.items()]
     return sorted(fused, key=lambda item: -item.score)
 
 
-def search(index: SearchIndex, encoder: Encoder, question: str, k: int) -> list[Hit]:
-    """The `k` best keys of `index` for `question`, best first; an empty list when nothing is near in either way."""
-    return search_vector(index, encoder.encode([question])[0], question, k)
+def _lexical(index: SearchIndex, query: Query, depth: int) -> dict[int, float]:
+    """BM25 of the `depth` best units, as a share of the best; the words of the thesaurus count EXPANSION_SHARE."""
+    scores = {found.unit: found.score for found in index.matching(query.terms, depth)}
+    if query.added:
+        for found in index.matching(query.added, depth):
+            scores[found.unit] = scores.get(found.unit, 0.0) + EXPANSION_SHARE * found.score
+    best = max(scores.values(), default=0.0) or 1.0
+    return {unit: score / best for unit, score in scores.items()}
 
 
-def search_vector(index: SearchIndex, vector: Vector, question: str, k: int, depth: int = DEPTH) -> list[Hit]:
-    """`search` for a question already encoded; each of the two searches looks at `depth` units."""
-    terms = split_terms(question)
-    fused = fuse(index, vector, terms, depth)
+def search(index: SearchIndex, query: Query, k: int, depth: int = DEPTH) -> list[Hit]:
+    """The `k` best keys of `index`, best first; an empty list when nothing is near in either way. Each search looks at `depth` units."""
+    fused = fuse(index, query, depth)
     units = index.units([item.unit for item in fused])
     groups: dict[str, list[Fused]] = {}
     for item in fused:
         groups.setdefault(units[item.unit].key, []).append(item)
     if len(groups) < k and depth < index.size:
         # A few entries with many wordings each filled the depth: look further.
-        return search_vector(index, vector, question, k, depth * 4)
+        return search(index, query, k, depth * 4)
     ranked = sorted(groups.items(), key=lambda group: -group[1][0].score)[:k]
-    rarity = index.rarity(terms)
+    rarity = index.rarity(query.terms)
     vocabulary = index.vocabulary([key for key, _ in ranked])
     return [_hit(key, units[group[0].unit].text, group, rarity, vocabulary.get(key, frozenset())) for key, group in ranked]
 

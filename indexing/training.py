@@ -9,9 +9,8 @@ street's words and the law's words mean the same. Three sources teach it, each w
 3. People. Questions find their answers and cited articles, street paraphrases find the question they repeat.
 
 A word's vector is `weight x (gloss x projection + own)`: the projection is shared, so what paraphrases teach about one
-word moves all words of like meaning; `own` is what is peculiar to it. All three are learned. The held-out figures come
-from a run that saw no paraphrase at all of one entry in seven; the model that is written then learns from theirs too, but
-never from the lines `paraphrases.held_out` sets aside for calibration.
+word moves all words of like meaning; `own` is what is peculiar to it. All three are learned. Never learned from: LeCoQA
+questions whose id is divisible by 5 (`training_corpus`), and the lines that `paraphrases.held_out` sets aside for calibration.
 """
 
 import hashlib
@@ -24,42 +23,33 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
-from functools import partial
-from itertools import chain, combinations, repeat
+from functools import cache, partial
+from itertools import chain, repeat, zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
-from indexing.paraphrases import Paraphrase, held_out, load_own_questions, load_paraphrases
-from indexing.words import CJK, bigrams, clean
-from knowledge.entry import Entry
-from knowledge.sources import read_sources
-from knowledge.statutes import Law, article_number, read_laws, standings
+from indexing.training_corpus import Article, Corpus, encodings, read_corpus, with_lines
+from indexing.training_figures import Matrix, measure
+from indexing.words import CJK, clean
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-Matrix = NDArray[np.float32]
-
 HERE = Path(__file__).parent
-CONTENT = HERE.parent / "knowledge" / "content"
 
-# The statutes' own status fields were taken on this day; another day would make another model.
-AS_OF = date(2026, 5, 16)
-VALIDATION = 5
-"""LeCoQA questions whose id is divisible by this validate: neither their answers nor what they cite is trained on."""
-HELD_OUT_PERCENT = 15
 RUNS = 3
 """The vectors are the mean of so many runs from the same start; it takes out some of what a run learned by heart."""
 
 WORDS = 28_500
 DIMENSION = 256
 PARTS_DIMENSION = 128
+PARTNERS = 6
+"""Of many wordings of one question each is paired with so many others."""
 NEIGHBOURS = 8
 """Pairs that stand together in the data are drawn together: one law's articles, one topic's questions."""
 SIF = 3e-4
@@ -78,100 +68,6 @@ _EMPTY_DEFINITION = re.compile(r"(CL:|(old |erhua |Japanese )?variant of|surname
 _REFERENCE = re.compile(rf"[{CJK}|]+(\[[^\]]*\])?|\[[a-zA-Z0-9: ]*\]")
 _HAN = re.compile(f"[{CJK}]+")
 _LATIN = re.compile("[a-z]{2,}")
-
-
-@dataclass(frozen=True)
-class Article:
-    """An article in force: its law's title without 中华人民共和国, its number, its text."""
-
-    law: str
-    number: str
-    text: str
-
-    @property
-    def searched(self) -> str:
-        """The text as the article index stores it, with the law's name in front."""
-        return f"{self.law} {self.text}"
-
-
-@dataclass(frozen=True)
-class Question:
-    """A line of LeCoQA: what was asked, what a lawyer answered, and the articles cited, as (law, number)."""
-
-    id: int
-    question: str
-    keywords: str
-    answer: str
-    articles: tuple[tuple[str, str], ...]
-
-    @property
-    def validates(self) -> bool:
-        """Whether its answer and citations are kept out of training."""
-        return self.id % VALIDATION == 0
-
-
-@dataclass(frozen=True)
-class Corpus:
-    """Everything the model learns from. `paraphrases` maps a LeCoQA id, as text, to how people say it."""
-
-    articles: tuple[Article, ...]
-    questions: tuple[Question, ...]
-    entries: tuple[Entry, ...]
-    paraphrases: Mapping[str, tuple[str, ...]]
-
-    def texts(self) -> Iterator[str]:
-        """Every text, for counting words."""
-        yield from (article.searched for article in self.articles)
-        yield from self.spoken()
-
-    def spoken(self) -> Iterator[str]:
-        """Every text that is not a statute and is not held out."""
-        for question in self.questions:
-            yield from (question.question, question.keywords, question.answer)
-        for entry in self.entries:
-            yield from (*entry.searchable_texts(), entry.answer)
-        for paraphrases in self.paraphrases.values():
-            yield from (text for text in paraphrases if not held_out(text))
-
-
-def read_corpus(data: Path) -> Corpus:
-    """The statutes and LeCoQA below `data` (shared/data), and the project's own content and paraphrases."""
-    return Corpus(
-        articles=tuple(_articles(read_laws(data / "laws" / "national"))),
-        questions=tuple(_questions(data / "legal_qa" / "lecoqa_train.jsonl")),
-        entries=read_sources([CONTENT / "faq", CONTENT / "guides"]).entries,
-        paraphrases=_by_entry(load_paraphrases()),
-    )
-
-
-def _by_entry(paraphrases: Iterable[Paraphrase]) -> dict[str, tuple[str, ...]]:
-    found: dict[str, list[str]] = defaultdict(list)
-    for paraphrase in paraphrases:
-        found[paraphrase.entry].append(paraphrase.text)
-    return {entry: tuple(dict.fromkeys(texts)) for entry, texts in sorted(found.items())}
-
-
-def _articles(readings: Iterable[object]) -> Iterator[Article]:
-    versions: dict[str, list[Law]] = defaultdict(list)
-    for law in readings:
-        if isinstance(law, Law):
-            versions[law.title].append(law)
-    for title, laws in versions.items():
-        for law, standing in zip(laws, standings(laws, AS_OF), strict=True):
-            if standing in ("in_force", "unknown"):
-                yield from (Article(_short(title), article.number, article.text) for article in law.articles)
-
-
-def _short(title: str) -> str:
-    return title.replace("中华人民共和国", "").strip("《》 ")
-
-
-def _questions(path: Path) -> Iterator[Question]:
-    for line in path.read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
-        cited = (re.fullmatch(r"(.+?)(第[〇零一二三四五六七八九十百千]+条(?:之[一二三四五六七八九十]+)?).*", c) for c in row["articles"])
-        articles = tuple((_short(c[1]), article_number(c[2])) for c in cited if c)
-        yield Question(row["id"], row["question"], row["keywords"], row["answer"], articles)
 
 
 # --- 1. The vocabulary -------------------------------------------------------------------------------------------------
@@ -229,14 +125,14 @@ def _unigram(counts: Mapping[str, int]) -> Tokenizer:
 
 
 def _count(tokenizer: Tokenizer, texts: Iterable[str]) -> Counter[str]:
-    return Counter(token for encoding in _encodings(tokenizer, texts) for token in encoding.tokens)
+    return Counter(token for encoding in encodings(tokenizer, texts) for token in encoding.tokens)
 
 
 def _missing_words(tokenizer: Tokenizer, articles: Iterable[Article]) -> dict[str, int]:
     """Words of two characters that no dictionary holds but the law uses: neighbours with high normalised mutual information."""
     single: Counter[str] = Counter()
     pairs: Counter[tuple[str, str]] = Counter()
-    for encoding in _encodings(tokenizer, (article.text for article in articles)):
+    for encoding in encodings(tokenizer, (article.text for article in articles)):
         tokens, offsets = encoding.tokens, encoding.offsets
         single.update(tokens)
         pairs.update(
@@ -248,12 +144,6 @@ def _missing_words(tokenizer: Tokenizer, articles: Iterable[Article]) -> dict[st
         return math.log(n * total / (single[pair[0]] * single[pair[1]])) / -math.log(n / total) > 0.45
 
     return {a + b: n for (a, b), n in pairs.items() if n >= 15 and _HAN.fullmatch(a + b) and sticks((a, b), n)}
-
-
-def _encodings(tokenizer: Tokenizer, texts: Iterable[str]) -> Iterator[Any]:
-    cleaned = [clean(text) for text in texts]
-    for start in range(0, len(cleaned), 2000):
-        yield from tokenizer.encode_batch(cleaned[start : start + 2000], add_special_tokens=False)
 
 
 # --- 2. The start: what each word's English definition means -------------------------------------------------------------
@@ -340,7 +230,17 @@ LAW = Stage(300, 512, {CROPS: 3, "answers": 1, "citations": 1})
 PEOPLE = Stage(
     600,
     512,
-    {CROPS: 3, "paraphrases": 3, "paraphrase_answers": 1, "answers": 1, "wordings": 2.5, "entry_answers": 1, "citations": 1},
+    {
+        CROPS: 3,
+        "paraphrases": 2.5,
+        "paraphrase_answers": 1,
+        "wordings": 1.5,
+        "entry_lines": 1,
+        "entry_wordings": 1.5,
+        "entry_answers": 1,
+        "answers": 1,
+        "citations": 1,
+    },
 )
 
 
@@ -360,44 +260,53 @@ def _crop(article: Pair, chance: random.Random) -> Pair:
     return Pair(text[start : start + length], title + rest if chance.random() < 0.5 else rest, "")
 
 
-def make_pairs(corpus: Corpus, tokenizer: Tokenizer, without: Callable[[str], bool]) -> dict[str, list[Pair]]:
-    """All training pairs by kind.
+def make_pairs(corpus: Corpus, tokenizer: Tokenizer) -> dict[str, list[Pair]]:
+    """All training pairs by kind; what validates or is held out is left out.
 
-    Left out: answers and citations of LeCoQA's validation questions, held-out lines, every paraphrase of entries that are `without`.
+    Where an entry has many pairs they are dealt out in turn, so that the pairs that stand together are of neighbouring entries.
     """
-    made: dict[str, list[Pair]] = defaultdict(list)
+    made: dict[str, list[list[Pair]]] = defaultdict(list)
+    words = cache(lambda text: tokenizer.encode(clean(text), add_special_tokens=False).ids)
 
-    def add(kind: str, left: str, right: str, key: str) -> None:
-        a, b = (tokenizer.encode(clean(text), add_special_tokens=False).ids for text in (left, right))
-        if a and b:
-            made[kind].append(Pair(a, b, key))
+    def add(kind: str, key: str, texts: Iterable[tuple[str, str]]) -> None:
+        pairs = [Pair(words(left), words(right), key) for left, right in texts]
+        made[kind].append([pair for pair in pairs if pair.left and pair.right])
 
     articles = {(article.law, article.number): article.searched for article in corpus.articles}
     for question in corpus.questions:
+        if question.validates:
+            continue
         key = str(question.id)
-        said = [] if without(key) else [text for text in corpus.paraphrases.get(key, ()) if not held_out(text)]
-        for paraphrase in said:
-            add("paraphrases", paraphrase, question.question, key)
-            if not question.validates:
-                add("paraphrase_answers", paraphrase, question.answer, key)
-        for one, other in combinations(said, 2):
-            add("wordings", one, other, key)
-        if not question.validates:
-            add("answers", question.question, question.answer, key)
-            for cited in question.articles:
-                if cited in articles:
-                    add("citations", question.question, articles[cited], "".join(cited))
+        said = corpus.trained_on(key)
+        add("paraphrases", key, ((line, question.question) for line in said))
+        add("paraphrase_answers", key, ((line, question.answer) for line in said))
+        add("wordings", key, _some_pairs(said))
+        add("answers", key, [(question.question, question.answer)])
+        for cited in question.articles:
+            if cited in articles:
+                add("citations", "".join(cited), [(question.question, articles[cited])])
     for entry in corpus.entries:
+        said = corpus.trained_on(entry.id)
         wordings = entry.searchable_texts()
-        for wording in wordings:
-            add("entry_answers", wording, entry.answer, entry.id)
-        for one, other in combinations(wordings, 2):
-            add("wordings", one, other, entry.id)
-    titles = {law: tokenizer.encode(clean(law)).ids for law in {article.law for article in corpus.articles}}
-    for article, encoding in zip(corpus.articles, _encodings(tokenizer, (a.text for a in corpus.articles)), strict=True):
-        if len(encoding.ids) >= 12:
-            made[CROPS].append(Pair(titles[article.law], encoding.ids, ""))
-    return made
+        add("entry_lines", entry.id, ((line, entry.question) for line in said))
+        add("entry_answers", entry.id, ((text, entry.answer) for text in (*wordings, *said)))
+        add("entry_wordings", entry.id, _some_pairs([*wordings, *said]))
+    pairs = {kind: _dealt(hands) for kind, hands in made.items()}
+    titles = {law: words(law) for law in {article.law for article in corpus.articles}}
+    split = encodings(tokenizer, (article.text for article in corpus.articles))
+    pairs[CROPS] = [Pair(titles[a.law], e.ids, "") for a, e in zip(corpus.articles, split, strict=True) if len(e.ids) >= 12]
+    return pairs
+
+
+def _some_pairs(texts: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Each text with the next ones round the circle, PARTNERS of them at most."""
+    for step in range(1, min(PARTNERS, len(texts) // 2) + 1):
+        yield from ((text, texts[(i + step) % len(texts)]) for i, text in enumerate(texts))
+
+
+def _dealt(hands: Sequence[Sequence[Pair]]) -> list[Pair]:
+    """One pair of each hand in turn, until all are dealt."""
+    return [pair for turn in zip_longest(*hands) for pair in turn if pair is not None]
 
 
 class WordTable:
@@ -489,7 +398,7 @@ def _thinned(text: list[int], chance: random.Random) -> list[int]:
     return [word for word in text if chance.random() > 0.35] or text
 
 
-# --- 4. The model's folder, and what it is worth --------------------------------------------------------------------------
+# --- 4. The model's folder ------------------------------------------------------------------------------------------------
 
 
 def export(tokenizer: Tokenizer, vectors: Matrix, out: Path) -> None:
@@ -516,106 +425,6 @@ def _write_json(path: Path, content: object) -> None:
     path.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
-class Matching:
-    """BM25 over bigrams (k1 1.2, b 0.75), to compare with and to fuse with."""
-
-    def __init__(self, texts: Sequence[str]) -> None:
-        counted = [Counter(bigrams(text)) for text in texts]
-        lengths = np.array([sum(counts.values()) for counts in counted])
-        damping = 1.2 * (0.25 + 0.75 * lengths / lengths.mean())
-        found: dict[str, list[tuple[int, float]]] = defaultdict(list)
-        for number, counts in enumerate(counted):
-            for term, n in counts.items():
-                found[term].append((number, 2.2 * n / (n + damping[number])))
-        self._size = len(texts)
-        self._postings = {term: (np.array([n for n, _ in rows]), self._gains(rows)) for term, rows in found.items()}
-
-    def _gains(self, rows: Sequence[tuple[int, float]]) -> Matrix:
-        rarity = math.log(1 + (self._size - len(rows) + 0.5) / (len(rows) + 0.5))
-        return np.array([gain * rarity for _, gain in rows], np.float32)
-
-    def __call__(self, question: str) -> Matrix:
-        """A score for every text, divided by the best."""
-        scores = np.zeros(self._size, np.float32)
-        for term in set(bigrams(question)) & self._postings.keys():
-            numbers, gains = self._postings[term]
-            scores[numbers] += gains
-        best: Matrix = scores / max(float(scores.max()), 1e-9)
-        return best
-
-
-def encode(tokenizer: Tokenizer, vectors: Matrix, texts: Sequence[str]) -> Matrix:
-    """Unit vectors of texts, as the shipped model will give them."""
-    sums = np.array([vectors[encoding.ids].sum(axis=0) for encoding in _encodings(tokenizer, texts)], np.float32)
-    units: Matrix = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-9)
-    return units
-
-
-def measure(tokenizer: Tokenizer, corpus: Corpus, made: Mapping[str, Matrix]) -> dict[str, Any]:
-    """All figures: of the start (`glosses`), of the run without the left-out entries (`judged`) and of the model that ships."""
-    lecoqa = [(str(question.id), question.question) for question in corpus.questions]
-    own = [(entry.id, text) for entry in corpus.entries for text in entry.searchable_texts()]
-    said = [(entry, text) for entry, texts in corpus.paraphrases.items() for text in texts]
-    asked = [(line.entry, line.text) for line in load_own_questions()]
-    unseen_entries = [(entry, text) for entry, text in said if left_out(entry)]
-    unseen_lines = [(entry, text) for entry, text in said if held_out(text)]
-    return {
-        "words": len(made["shipped"]),
-        "dimension": DIMENSION,
-        "glosses alone: LeCoQA questions never paraphrased": measure_questions(tokenizer, made["glosses"], lecoqa, unseen_entries),
-        "trained: LeCoQA questions never paraphrased": measure_questions(tokenizer, made["judged"], lecoqa, unseen_entries),
-        "shipped: LeCoQA questions, lines never seen": measure_questions(tokenizer, made["shipped"], lecoqa, unseen_lines),
-        "shipped: our entries, lines never seen": measure_questions(tokenizer, made["shipped"], own, asked),
-        "shipped: cited articles": measure_statutes(tokenizer, made["shipped"], corpus),
-    }
-
-
-def measure_questions(
-    tokenizer: Tokenizer, vectors: Matrix, units: Sequence[tuple[str, str]], asked: Sequence[tuple[str, str]]
-) -> dict[str, Any]:
-    """How often what was asked finds its entry in the first 1, 3, 10; both hold (entry id, text), an entry may own many units.
-
-    `hits` maps the way of searching (vectors, BM25, cosine plus a share of BM25) to those three rates.
-    """
-    units = sorted(units)
-    entries, starts = np.unique([entry for entry, _ in units], return_index=True)
-    texts = [text for _, text in units]
-    cosine = encode(tokenizer, vectors, [text for _, text in asked]) @ encode(tokenizer, vectors, texts).T
-    matching = Matching(texts)
-    lexical = np.array([matching(text) for _, text in asked])
-    wanted = np.searchsorted(entries, [entry for entry, _ in asked])
-    ways = {"model": cosine, "bm25": lexical, **{f"model + {share} bm25": cosine + share * lexical for share in (0.1, 0.2)}}
-    hits = {way: _hits(np.maximum.reduceat(scores, starts, axis=1), wanted) for way, scores in ways.items()}
-    return {"questions": len(asked), "among": len(entries), "hits": hits}
-
-
-def _hits(scores: Matrix, wanted: NDArray[np.int64]) -> dict[str, float]:
-    ranks = (scores > scores[np.arange(len(wanted)), wanted][:, None]).sum(axis=1)
-    return {f"hit@{k}": round(float((ranks < k).mean()), 3) for k in (1, 3, 10)}
-
-
-def measure_statutes(tokenizer: Tokenizer, vectors: Matrix, corpus: Corpus) -> dict[str, Any]:
-    """Recall@100 and MRR of the cited articles of LeCoQA's validation questions among all articles in force."""
-    row = {(article.law, article.number): i for i, article in enumerate(corpus.articles)}
-    cited = {q.question: [row[c] for c in q.articles if c in row] for q in corpus.questions if q.validates}
-    asked = {question: rows for question, rows in cited.items() if rows}
-    texts = [article.searched for article in corpus.articles]
-    cosine = encode(tokenizer, vectors, list(asked)) @ encode(tokenizer, vectors, texts).T
-    matching = Matching(texts)
-    lexical = np.array([matching(question) for question in asked])
-    ways = {"model": cosine, "bm25": lexical, "model + 0.2 bm25": cosine + 0.2 * lexical}
-    figures = {way: _found(scores, list(asked.values())) for way, scores in ways.items()}
-    return {"questions": len(asked), "among": len(texts), "found": figures}
-
-
-def _found(scores: Matrix, wanted: Sequence[Sequence[int]]) -> dict[str, float]:
-    ranks = [[int((row > row[number]).sum()) for number in numbers] for row, numbers in zip(scores, wanted, strict=True)]
-    return {
-        "recall@100": round(float(np.mean([np.mean([rank < 100 for rank in found]) for found in ranks])), 3),
-        "mrr": round(float(np.mean([1 / (1 + min(found)) for found in ranks])), 3),
-    }
-
-
 # --- The whole of it ------------------------------------------------------------------------------------------------------
 
 
@@ -638,11 +447,6 @@ def _kept(work: Path, name: str, depends_on: object, make: Callable[[], Matrix])
     return kept
 
 
-def left_out(entry: str) -> bool:
-    """Whether an entry's paraphrases are kept out of the run that gives the figures; decided by its id."""
-    return int(hashlib.sha256(entry.encode()).hexdigest(), 16) % 100 < HELD_OUT_PERCENT
-
-
 _Folder = partial(click.Path, file_okay=False, path_type=Path)
 
 
@@ -651,11 +455,12 @@ _Folder = partial(click.Path, file_okay=False, path_type=Path)
 @click.option("--out", type=_Folder(), default=HERE / "model", show_default=True)
 @click.option("--work", type=_Folder(), required=True, help="Where stages are kept, so that a second run resumes; outside the repository.")
 @click.option("--seed", type=int, default=1, show_default=True)
-def main(data: Path, out: Path, work: Path, seed: int) -> None:
+@click.option("--curve", type=int, multiple=True, help="Write no model: the figures with so many paraphrases, one run each; repeatable.")
+def main(data: Path, out: Path, work: Path, seed: int, curve: tuple[int, ...]) -> None:
     """Make the shipped model and its figures."""
     work.mkdir(parents=True, exist_ok=True)
     corpus = read_corpus(data)
-    _say(f"{len(corpus.articles)} articles, {len(corpus.questions)} questions, {len(corpus.entries)} entries")
+    _say(f"{len(corpus.articles)} articles, {len(corpus.questions)} questions, {len(corpus.entries)} entries, {corpus.lines} paraphrases")
     definitions = read_definitions()
     frequencies = word_frequencies(definitions)
     tokenizer = build_tokenizer(corpus, frequencies)
@@ -664,21 +469,30 @@ def main(data: Path, out: Path, work: Path, seed: int) -> None:
     total = sum(frequencies.values())
     probability = np.array([frequencies.get(word, 1) / total for word in vocabulary])
 
-    def trained(name: str, without: Callable[[str], bool]) -> Matrix:
-        pairs = make_pairs(corpus, tokenizer, without)
-        content = hashlib.sha256(repr((pairs, tokenizer.to_str())).encode()).hexdigest()
+    def trained(corpus: Corpus, runs: int) -> Matrix:
+        pairs = make_pairs(corpus, tokenizer)
+        content = hashlib.sha256(repr((sorted(pairs.items()), tokenizer.to_str())).encode()).hexdigest()
 
         def run(number: int) -> Matrix:
             return fit(WordTable(known, probability), pairs, (LAW, PEOPLE), number)
 
-        numbers = range(seed, seed + RUNS)
-        runs = [_kept(work, name, [content, number, LAW, PEOPLE], partial(run, number)) for number in numbers]
-        mean: Matrix = np.mean(runs, axis=0)
+        numbers = range(seed, seed + runs)
+        made = [_kept(work, "vectors", [content, number, LAW, PEOPLE], partial(run, number)) for number in numbers]
+        mean: Matrix = np.mean(made, axis=0)
         return mean
 
-    judged = trained("judged", left_out)
-    shipped = trained("shipped", lambda _: False)
-    figures = measure(tokenizer, corpus, {"glosses": WordTable(known, probability).finished(), "judged": judged, "shipped": shipped})
+    if curve:
+        points = {count: measure(tokenizer, corpus, trained(with_lines(corpus, count), 1)) for count in curve}
+        click.echo(json.dumps(points, ensure_ascii=False, indent=1))
+        return
+    shipped = trained(corpus, RUNS)
+    figures = {
+        "words": len(shipped),
+        "dimension": DIMENSION,
+        "paraphrases": corpus.lines,
+        "glosses alone": measure(tokenizer, corpus, WordTable(known, probability).finished()),
+        "shipped": measure(tokenizer, corpus, shipped),
+    }
     export(tokenizer, shipped, out)
     _write_json(out / "figures.json", figures)
     click.echo(json.dumps(figures, ensure_ascii=False, indent=1))

@@ -24,6 +24,9 @@ ROLES = {
 """The roles of court staff and what they are called."""
 
 
+FLOOR = 2
+
+
 @dataclass(frozen=True)
 class Topic:
     """A leaf of the taxonomy (DOMAIN section 2) and the group it belongs to."""
@@ -32,6 +35,8 @@ class Topic:
     name: str
     group: str
     group_name: str
+    floor: int
+    """How many questions there should be at least: what is asked often needs more."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +117,16 @@ def _what_is_wrong(key: str, value: Any, shipped: Any) -> str | None:
 def load_topics() -> dict[str, Topic]:
     """The hundred leaves by code, in order."""
     groups: Any = load_yaml((CONTENT / "topics.yaml").read_text(encoding="utf-8"))
-    return {leaf["code"]: Topic(leaf["code"], leaf["name"], group["code"], group["name"]) for group in groups for leaf in group["leaves"]}
+    return {
+        leaf["code"]: Topic(leaf["code"], leaf["name"], group["code"], group["name"], leaf.get("floor", FLOOR))
+        for group in groups
+        for leaf in group["leaves"]
+    }
+
+
+def topic_codes() -> set[str]:
+    """The codes of all leaves and groups."""
+    return {code for topic in load_topics().values() for code in (topic.code, topic.group)}
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any, Literal
 
+from knowledge.numerals import chinese_number
+
 Kind = Literal["faq", "guide", "passage"]
 BEGINNING = 300
 """Characters of an answer that are searched together with its question."""
@@ -18,14 +20,18 @@ State = Literal["draft", "review", "published", "withdrawn"]
 
 @dataclass(frozen=True)
 class Citation:
-    """A place in a law: exact title, article in Chinese numerals (第九条, 第二百七十六条之一), version by effective date."""
+    """A place in a law: exact title, article in Chinese numerals (第九条, 第二百七十六条之一), version by effective date.
+
+    `paragraph` counts from 1 (款) and is given where one paragraph alone supports the answer.
+    """
 
     law: str
     article: str
     version: str | None = None
+    paragraph: int | None = None
 
     def __str__(self) -> str:
-        return f"《{self.law}》{self.article}"
+        return f"《{self.law}》{self.article}" + (f"第{chinese_number(self.paragraph)}款" if self.paragraph else "")
 
 
 @dataclass(frozen=True)
@@ -34,7 +40,8 @@ class Entry:
 
     `question` is the standard wording and `wordings` the other ways people ask it; all of them are searched.
     `answer` is shown word for word, never joined with another entry's. For a passage `question` is its heading
-    path, `answer` the original text and `place` says where it stands in which document.
+    path, `answer` the original text and `place` says where it stands in which document. `explained` gives the reason for
+    each number in the answer that no cited article contains (a worked example, say), as (number as written, reason).
     """
 
     id: str
@@ -51,6 +58,7 @@ class Entry:
     related: tuple[str, ...] = ()
     elsewhere: str | None = None
     keywords: tuple[str, ...] = ()
+    explained: tuple[tuple[str, str], ...] = ()
     place: str | None = None
     document_date: str | None = None
     valid_from: date | None = None
@@ -63,7 +71,14 @@ class Entry:
 
     def to_json(self) -> str:
         """The entry as one line of JSON, keys sorted; `from_json` gives an equal entry back."""
-        return json.dumps(asdict(self), ensure_ascii=False, sort_keys=True, default=date.isoformat)
+        fields = asdict(self)
+        # What came to the format later is left out where it is empty, so that an upgrade changes no hash and no reviewer's mark.
+        if not fields["explained"]:
+            del fields["explained"]
+        for citation in fields["basis"]:
+            if citation["paragraph"] is None:
+                del citation["paragraph"]
+        return json.dumps(fields, ensure_ascii=False, sort_keys=True, default=date.isoformat)
 
     @classmethod
     def from_json(cls, text: str) -> "Entry":
@@ -72,6 +87,7 @@ class Entry:
         for name in ("wordings", "steps", "materials", "related", "keywords"):
             fields[name] = tuple(fields[name])
         fields["basis"] = tuple(Citation(**c) for c in fields["basis"])
+        fields["explained"] = tuple((number, why) for number, why in fields.get("explained", ()))
         for name in ("valid_from", "valid_until"):
             fields[name] = date.fromisoformat(fields[name]) if fields[name] else None
         return cls(**fields)

@@ -141,6 +141,25 @@ def waiting_for_review(db: Db) -> list[Entry]:
     return [replace(Entry.from_json(item["body"]), state=item["state"]) for item in found]
 
 
+@dataclass(frozen=True)
+class Shelved:
+    """A published entry and the day it last changed."""
+
+    published: Published
+    updated_at: date
+
+
+def on_shelves(db: Db) -> list[Shelved]:
+    """Every published entry with the day of its last change, by id."""
+    found = rows(db, "SELECT * FROM entries WHERE state = 'published' ORDER BY id")
+    return [Shelved(_published(item), datetime.fromisoformat(item["updated_at"]).date()) for item in found]
+
+
+def states(db: Db) -> dict[str, int]:
+    """How many entries there are in each state."""
+    return {item["state"]: item["n"] for item in rows(db, "SELECT state, count(*) AS n FROM entries GROUP BY 1 ORDER BY 1")}
+
+
 def counts(db: Db) -> dict[str, int]:
     """How many entries there are by `origin/state`."""
     found = rows(db, "SELECT origin || '/' || state AS kind, count(*) AS n FROM entries GROUP BY 1 ORDER BY 1")

@@ -15,14 +15,13 @@ from datetime import date
 from pathlib import Path
 from typing import Literal, Protocol, TypeVar
 
-from knowledge.entry import Citation, Entry
 from knowledge.errors import Unreadable
 from knowledge.files import Refused, front_matter, read_text
+from knowledge.numerals import NUMERALS, chinese_number, number_value
 
 Standing = Literal["in_force", "superseded", "repealed", "not_yet", "unknown"]
 
 STATUSES = ("有效", "已修改", "已废止", "尚未生效", "未知")
-NUMERALS = "零〇一二三四五六七八九十百千"
 
 _NUMERAL = f"[{NUMERALS}]+"
 _ARTICLE = re.compile(rf"(?:- )?(?:\*\*)?(第{_NUMERAL}条(?:之{_NUMERAL})?)(?:\*\*)?(?:\s+(.*)|)$")
@@ -42,7 +41,6 @@ _CHINESE_NUMBER = re.compile(rf"(?:- |#+ *)?\**({_NUMERAL})\**、\s*(.*)$")
 _ARABIC_NUMBER = re.compile(r"(?:#+ *)?(\d{1,3})[.．、](?!\d)\s*(.*)$")
 _BRACKET_NUMBER = re.compile(rf"（({_NUMERAL})）\s*(.*)$")
 _TABLE_RULE = re.compile(r"\|[\s|:-]*$")
-UNKNOWN_STANDING = "是否有效不明"
 _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}$")
 _DATE_IN_NAME = re.compile(r"[(（](\d{4}-\d{2}-\d{2})[)）]$")
 _ASKED_NUMBER = re.compile(rf"第?({_NUMERAL}|\d{{1,4}})条?(?:之({_NUMERAL}|\d{{1,2}}))?条?$")
@@ -82,6 +80,10 @@ class Law:
         except Unreadable:
             return None
         return next((a for a in self.articles if _bare(a.number) == wanted), None)
+
+    def has(self, article: str) -> bool:
+        """Whether there is an article of this number."""
+        return self.article(article) is not None
 
 
 class Version(Protocol):
@@ -143,38 +145,6 @@ def standings(versions: Sequence[Version], day: date) -> tuple[Standing, ...]:
     return tuple(_standing(version, latest, day) for version in versions)
 
 
-def citation_problem(citation: Citation, versions: Sequence[Law], day: date) -> str | None:
-    """What is wrong with a citation on `day`, in Chinese; None if it is right.
-
-    `versions` are all versions of the cited title. It is right if title, article and (where given) version exist
-    and that version is in force on `day`.
-    """
-    if not versions:
-        return f"没有找到《{citation.law}》"
-    cited = [v for v in versions if v.version == citation.version] if citation.version else list(versions)
-    if not cited:
-        return f"《{citation.law}》没有 {citation.version} 的版本"
-    current = in_force(versions, day)
-    if current is None or current.version not in {v.version for v in cited}:
-        return f"《{citation.law}》{citation.version or ''}在 {day} {_why_not(cited, versions, day)}"
-    if current.article(citation.article) is None:
-        return f"《{citation.law}》（{current.version}）没有{citation.article}"
-    return None
-
-
-def citation_problems(entries: Iterable[Entry], roots: Iterable[Path], day: date) -> list[str]:
-    """What is wrong on `day` with the citations of `entries`, judged by the laws below `roots`: one Chinese line each.
-
-    A line that ends with UNKNOWN_STANDING says only that the source does not tell whether the law is in force.
-    """
-    by_title: dict[str, list[Law]] = {}
-    for item in (item for root in roots for item in read_laws(root)):
-        if isinstance(item, Law):
-            by_title.setdefault(item.title, []).append(item)
-    found = [(entry.id, citation_problem(citation, by_title.get(citation.law, []), day)) for entry in entries for citation in entry.basis]
-    return [f"{entry_id}：{problem}" for entry_id, problem in found if problem]
-
-
 def article_number(text: str) -> str:
     """The Chinese form of an article number: `577`, `第577条` and `第五百七十七条` all give 第五百七十七条.
 
@@ -209,47 +179,12 @@ def _standing(version: Version, latest: Version | None, day: date) -> Standing:
     return "unknown" if version.status == "未知" else "in_force"
 
 
-def _why_not(cited: Sequence[Law], versions: Sequence[Law], day: date) -> str:
-    standing_of = dict(zip(map(id, versions), standings(versions, day), strict=True))
-    last = max(cited, key=lambda law: law.version or "")
-    reasons: dict[Standing, str] = {
-        "superseded": "已被新的版本取代",
-        "repealed": "已废止",
-        "not_yet": "尚未施行",
-        "unknown": UNKNOWN_STANDING,
-    }
-    return reasons.get(standing_of[id(last)], "没有施行")
-
-
 def _bare(number: str) -> str:
     return number.replace("第", "").replace("条", "")
 
 
 def _canonical(numeral: str) -> str:
-    return _in_chinese(int(numeral) if numeral.isdigit() else _value(numeral))
-
-
-def _value(numeral: str) -> int:
-    total = digit = 0
-    for sign in numeral:
-        if sign in "十百千":
-            total += (digit or 1) * 10 ** ("十百千".index(sign) + 1)
-            digit = 0
-        else:
-            digit = 0 if sign == "〇" else "零一二三四五六七八九".index(sign)
-    return total + digit
-
-
-def _in_chinese(number: int) -> str:
-    signs = ""
-    for unit, name in ((1000, "千"), (100, "百"), (10, "十"), (1, "")):
-        digit = number // unit % 10
-        if digit:
-            signs += "零一二三四五六七八九"[digit] + name
-        elif signs and not signs.endswith("零"):
-            signs += "零"
-    signs = signs.rstrip("零") or "零"
-    return signs.removeprefix("一") if signs.startswith("一十") else signs
+    return chinese_number(int(numeral) if numeral.isdigit() else number_value(numeral))
 
 
 def _read(path: Path, root: Path) -> Law:
@@ -353,7 +288,7 @@ def _lines(body: str) -> Iterator[str]:
 
 def _by_article(lines: Sequence[str]) -> tuple[Article, ...]:
     found = _collect(lines, _ArticleStart(), _CHAPTER_LINE)
-    numbers = [_value(re.findall(_NUMERAL, a.number)[0]) for a in found]
+    numbers = [number_value(re.findall(_NUMERAL, a.number)[0]) for a in found]
     # A document that only quotes articles of another law has no run of its own.
     counts = numbers[:1] == [1] or (len(numbers) > 2 and [n - numbers[0] for n in numbers[:3]] == [0, 1, 2])
     return found if counts else ()
@@ -371,10 +306,10 @@ class _ArticleStart:
             number, text = found[1], found[2] or ""
         else:
             glued = _GLUED_ARTICLE.match(line)
-            if glued is None or _value(glued[1][1:]) != self._last + 1:
+            if glued is None or number_value(glued[1][1:]) != self._last + 1:
                 return None
             number, text = glued[1] + glued[2], glued[3]
-        self._last = _value(re.findall(_NUMERAL, number)[0])
+        self._last = number_value(re.findall(_NUMERAL, number)[0])
         return article_number(number), text
 
 
@@ -391,7 +326,7 @@ def _by_number(lines: Sequence[str]) -> tuple[Article, ...]:
 
 def _runs_through(articles: Sequence[Article]) -> bool:
     """Whether 1., 2., 3. go on counting under 一、二、三、, as in the enforcement rules of 1998."""
-    numbers = [_value(a.number) for a in articles]
+    numbers = [number_value(a.number) for a in articles]
     return len(numbers) > 2 and numbers == list(range(1, len(numbers) + 1)) and len({a.heading for a in articles}) > 1
 
 

@@ -33,7 +33,7 @@ from knowledge.ledger.needs import Asking, move, open_need, record_asking
 from tests.command_line import ROOT, command, faq, in_json, json_lines, law, refusal, small_content, small_laws, tamper
 
 KNOWN = "客户一直拖着货款不给，怎么办"
-UNKNOWN = "我家猫在店里生了五只小猫，顾客要领养，猫粮钱能让他出吗"
+UNKNOWN = "捡到一只走失的鸽子脚上有环，送回去能要点饲料钱吗"
 KEYS = ["id", "q", "band", "entry", "confidence", "candidates", "articles", "reasons", "ms"]
 # A greeting, gibberish, refusals, and texts no word of which the model knows: candidates are due in every band.
 EVERY_BAND = [
@@ -305,11 +305,11 @@ def test_a_law_takes_over_on_its_day(with_laws: Path) -> None:
 
 def test_unknown_laws_do_not_push_out_related_articles_in_force(small: Path, tmp_path: Path) -> None:
     for number in range(3):
-        law(tmp_path / "laws", f"领养条例{number}", "2015-01-01", "未知", "- **第一条**　　顾客领养小猫的，猫粮钱由顾客出。\n")
-    law(tmp_path / "laws", "养猫法", "2015-01-01", "有效", "- **第一条**　　小猫由顾客领养。\n")
+        law(tmp_path / "laws", f"信鸽条例{number}", "2015-01-01", "未知", "- **第一条**　　捡到走失的鸽子送回去的，饲料钱由鸽主出。\n")
+    law(tmp_path / "laws", "养鸽法", "2015-01-01", "有效", "- **第一条**　　捡到走失的鸽子应当送回。\n")
     command(small, "reindex", "--laws", tmp_path / "laws")
     found = in_json(small, "ask", UNKNOWN)
-    assert found["band"] == "need" and found["articles"] == [{"law": "养猫法", "article": "第一条"}]
+    assert found["band"] == "need" and found["articles"] == [{"law": "养鸽法", "article": "第一条"}]
 
 
 def test_statutes_batch_is_json_in_order_with_bad_lines_in_place(with_laws: Path, tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ from tests.visitors import TelegramVisitor
 
 PATIENCE = 30.0
 KNOWN = "客户一直拖着货款不给，怎么办"
-UNKNOWN = "我家猫在店里生了五只小猫，顾客要领养，猫粮钱能让他出吗"
+UNKNOWN = "捡到一只走失的鸽子脚上有环，送回去能要点饲料钱吗"
 SMALL_TALK = ("你好", "谢谢您", "/help", "/my")
 REFUSED = ("工人爬上塔吊说不给工资就跳下来", "把承办法官的私人电话给我", "判决不公我要改判")
 MISSES = ("没解决", "都不是")

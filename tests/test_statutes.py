@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from knowledge.entry import Citation
 from knowledge.errors import Unreadable
 from knowledge.files import Refused
-from knowledge.statutes import Law, article_number, citation_problem, in_force, read_law, read_laws, standings
+from knowledge.renumbering import Renumbering
+from knowledge.statutes import Article, Law, article_number, in_force, read_law, read_laws, standings
 
 TODAY = date(2026, 11, 22)
 
@@ -287,24 +287,6 @@ def test_two_files_of_one_version_count_once() -> None:
     assert in_force([Dated("2021-01-01", "已修改"), NEW], TODAY) is NEW
 
 
-def test_citations_are_checked_for_title_version_article_and_day(write: Write, tmp_path: Path) -> None:
-    old = read_law(write("- **第一条**　　甲。\n\n- **第二条**　　乙。", "old.md", "2010-01-01", "2010-02-01", "已修改"), tmp_path)
-    new = read_law(write("- **第一条**　　甲。", "new.md"), tmp_path)
-    versions = [old, new]
-
-    def problem(article: str, version: str | None = None, day: date = TODAY) -> str | None:
-        return citation_problem(Citation(new.title, article, version), versions, day)
-
-    assert problem("第一条") is None
-    assert problem("第一条", "2021-01-01") is None
-    assert problem("第二条", "2010-02-01", date(2015, 1, 1)) is None
-    assert "没有第二条" in (problem("第二条") or "")
-    assert "已被新的版本取代" in (problem("第二条", "2010-02-01") or "")
-    assert "没有 1999-01-01 的版本" in (problem("第一条", "1999-01-01") or "")
-    assert "尚未施行" in (problem("第一条", "2021-01-01", date(2020, 1, 1)) or "")
-    assert "没有找到" in (citation_problem(Citation("甲法", "第一条"), [], TODAY) or "")
-
-
 @pytest.fixture(scope="module")
 def collection(data_folder: Path) -> dict[str, list[Law]]:
     started = time.perf_counter()
@@ -381,3 +363,42 @@ def test_a_version_that_began_since_the_download_counts(collection: dict[str, li
     ]
     assert coming
     assert all(in_force(collection[law.title], TODAY) is law for law in coming)
+
+
+def test_present_numbers_stand_beside_those_an_interpretation_quotes() -> None:
+    """The examples of DOMAIN 坑①, on texts of our own."""
+    before = law_of("甲程序法", "2022-01-01", "已修改", {"第九条": "权利人应当在两年内提出申请。", "第十条": "法院收到材料后应当登记。"})
+    after = law_of(
+        "甲程序法",
+        "2024-01-01",
+        "有效",
+        {"第九条": "新增的一条，谈送达地址确认书。", "第十条": "法院收到材料后应当登记。", "第十一条": "权利人应当在两年内提出申请。"},
+    )
+    reading = law_of("关于甲程序法的解释", "2022-04-10", "有效", {"第一条": ""})
+    renumbering = Renumbering([before, after, reading], TODAY)
+    assert renumbering.annotated(reading, "依照甲程序法第九条、第十条的规定") == "依照甲程序法第九条〔现为第十一条〕、第十条的规定"
+    assert renumbering.annotated(reading, "《中华人民共和国甲程序法》第九条") == "《中华人民共和国甲程序法》第九条〔现为第十一条〕"
+    assert renumbering.annotated(reading, "乙法第九条，本法第九条") == "乙法第九条，本法第九条"
+    assert renumbering.annotated(after, "甲程序法第九条") == "甲程序法第九条"
+    later = law_of("关于甲程序法的新解释", "2025-01-01", "有效", {"第一条": ""})
+    assert Renumbering([before, after, later], TODAY).annotated(later, "甲程序法第九条") == "甲程序法第九条"
+
+
+def law_of(title: str, version: str, status: str, articles: dict[str, str]) -> Law:
+    return Law(title, version, version, version, status, tuple(Article(n, "", text) for n, text in articles.items()), "x.md")
+
+
+def test_the_known_pitfalls_of_the_national_laws_are_mapped(collection: dict[str, list[Law]]) -> None:
+    renumbering = Renumbering([law for laws in collection.values() for law in laws], TODAY)
+
+    def shown(title: str, number: str) -> str:
+        law = in_force(collection[title], TODAY)
+        assert law
+        return renumbering.annotated(law, next(a.text for a in law.articles if a.number == article_number(number)))
+
+    procedure = "最高人民法院关于适用《中华人民共和国民事诉讼法》的解释"
+    assert "第二百四十六条〔现为第二百五十条〕" in shown(procedure, "440")
+    assert "第二百六十条〔现为第二百六十四条〕" in shown(procedure, "480")
+    assert "第二百六十一条〔现为第二百六十五条〕" in shown(procedure, "515")
+    assert "第二百三十四条〔现为第二百三十八条〕" in shown(procedure, "462")
+    assert "第九条〔现为第十条〕" in shown("最高人民法院关于审理侵犯商业秘密民事案件适用法律若干问题的规定", "1")

@@ -14,7 +14,7 @@ from tests.conftest import Running
 from tests.visitors import TelegramVisitor, Visitor, WebVisitor, handled
 
 KNOWN = "客户一直拖着货款不给，怎么办"
-UNKNOWN = "我家猫在店里生了五只小猫，顾客要领养，猫粮钱能让他出吗"
+UNKNOWN = "捡到一只走失的鸽子脚上有环，送回去能要点饲料钱吗"
 
 
 @pytest.fixture(params=["web", "telegram"])
@@ -78,8 +78,8 @@ async def test_a_miss_gets_a_number_is_replied_to_and_can_be_reopened(visitor: V
     await visitor.says(UNKNOWN)
     assert "XQ-2026-0001" in visitor.sees() and "个工作日" in visitor.sees()
     notice = await clerk.waits("XQ-2026-0001")
-    assert "猫" in notice.text
-    await clerk.says("猫粮的钱可以由双方商量，谈好了写下来。", reply_to_message={**message(90001, "通知"), "message_id": notice.id})
+    assert "鸽子" in notice.text
+    await clerk.says("饲料的钱可以由双方商量，谈好了写下来。", reply_to_message={**message(90001, "通知"), "message_id": notice.id})
     reply = await visitor.waits("关于 XQ-2026-0001 的答复")
     assert "双方商量" in reply.text and "李登记（登记员）" in reply.text
     await visitor.presses("没解决")
@@ -141,10 +141,10 @@ async def test_forget_erases_and_ledger_still_verifies(visitor: Visitor, running
     await visitor.says("/forget")
     await visitor.presses("确认删除")
     await visitor.says("/my")
-    assert "猫" not in visitor.sees() and "XQ-2026-0001" in visitor.sees()
+    assert "鸽子" not in visitor.sees() and "XQ-2026-0001" in visitor.sees()
     found = running.app.database.read(verify).result()
     assert found.first_break is None and found.erased == 1
-    left = running.app.database.read(lambda db: db.execute("SELECT count(*) FROM inbox WHERE payload LIKE '%猫%'").fetchone()[0])
+    left = running.app.database.read(lambda db: db.execute("SELECT count(*) FROM inbox WHERE payload LIKE '%鸽子%'").fetchone()[0])
     assert left.result() == 0
 
 

@@ -12,10 +12,12 @@ from bot.inbox import Outcome
 from bot.outbox import Mail, Saying
 from bot.red_lines import refusal
 from bot.turn import Turn
+from knowledge import library
 from knowledge.court import Court
 from knowledge.database import Db, row
 from knowledge.ledger.deadlines import Calendar
 from knowledge.ledger.needs import move, open_need, record_asking
+from knowledge.library import Published
 
 LONGEST = 4000
 ASKER = frozenset({"asker"})
@@ -51,24 +53,34 @@ async def on_question(
         await turn.close("conversation", replies.small_talk(verdict))
     else:
         turn.conversation["before"] = verdict.searched[-200:]
-        await turn.close(OUTCOMES[verdict.band], doing=lambda db, mail: carry_out(db, mail, turn, verdict, court, calendar))
+        await turn.close(OUTCOMES[verdict.band], doing=lambda db, mail: carry_out(db, mail, turn, verdict, answering, court, calendar))
 
 
 OUTCOMES: dict[str, Outcome] = {"answer": "answered", "offer": "offered", "need": "need"}
 
 
-def carry_out(db: Db, mail: Mail, turn: Turn, verdict: Verdict, court: Court, calendar: Calendar) -> Outcome | None:
+def carry_out(db: Db, mail: Mail, turn: Turn, verdict: Verdict, answering: Answering, court: Court, calendar: Calendar) -> Outcome | None:
     """Write the question down and reply as the verdict says."""
     best = verdict.answer
     asking_id = record_asking(db, verdict.as_asking(), turn.at, turn.incoming.id, turn.asker.id, turn.asker.person_id)
     if best:
-        mail.reply(replies.answer(best.published, asking_id, verdict.frames))
+        show_answer(db, mail, turn, best.published, asking_id, answering, verdict.frames)
         return None
     if verdict.band == "offer":
         mail.reply(replies.offer(verdict, asking_id))
         return None
     likely = verdict.candidates[0] if verdict.candidates and verdict.candidates[0].confidence > 0.1 else None
     return log_need(db, mail, turn, asking_id, court, calendar, likely.published.entry.topic if likely else None, verdict)
+
+
+def show_answer(
+    db: Db, mail: Mail, turn: Turn, item: Published, asking_id: int, answering: Answering, frames: tuple[str, ...] = ()
+) -> None:
+    """The entry, and those of the entries it links to that may be shown."""
+    today = turn.at.date()
+    linked = [library.published(db, entry_id, today) for entry_id in item.entry.related]
+    related = [other.entry for other in linked if other and answering.may_answer(other)]
+    mail.reply(replies.answer(item, asking_id, today, related, frames))
 
 
 def log_need(

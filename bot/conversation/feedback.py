@@ -7,23 +7,25 @@ from aiogram.types import CallbackQuery
 
 from bot import desk, replies
 from bot.answering import Answering
-from bot.conversation.ask import ASKER, add_to_need, log_need
+from bot.conversation.ask import ASKER, add_to_need, log_need, show_answer
 from bot.conversation.filters import Expecting, pressed
 from bot.inbox import Outcome
 from bot.outbox import Mail
-from bot.replies import ActionButton, EntryButton, FeedbackButton, NeedButton
+from bot.replies import ActionButton, EntryButton, FeedbackButton, NeedButton, RelatedButton
 from bot.turn import Turn
 from knowledge import library
 from knowledge.court import Court
 from knowledge.database import Db
 from knowledge.ledger.deadlines import Calendar
 from knowledge.ledger.needs import Asking, asking_of, move, open_need, record_asking, set_feedback
+from knowledge.library import Published
 
 
 def router() -> Router:
     """Buttons under answers, offers and replies of the court."""
     buttons = Router(name="feedback")
     buttons.callback_query.register(on_choice, EntryButton.filter())
+    buttons.callback_query.register(on_related, RelatedButton.filter())
     buttons.callback_query.register(on_feedback, FeedbackButton.filter())
     buttons.callback_query.register(on_reply_feedback, NeedButton.filter())
     buttons.callback_query.register(on_person, ActionButton.filter(F.name == "person"))
@@ -50,13 +52,31 @@ async def on_choice(
         if item is None or not answering.may_answer(item):
             set_feedback(db, asking["id"], "none_of_these")
             return log_need(db, mail, turn, asking["id"], court, calendar)
-        db.execute(
-            "UPDATE askings SET band = 'answer', entry_id = ?, entry_hash = ? WHERE id = ?", [item.entry.id, item.hash, asking["id"]]
-        )
-        mail.reply(replies.answer(item, asking["id"]))
+        _answer_with(db, mail, turn, item, asking["id"], answering)
         return "answered"
 
     await turn.close("answered", doing=choose)
+
+
+async def on_related(query: CallbackQuery, callback_data: RelatedButton, turn: Turn, answering: Answering) -> None:
+    """An entry that the answer links to was tapped: it answers now. The buttons above stay, for there may be another."""
+
+    def show(db: Db, mail: Mail) -> Outcome:
+        asking = asking_of(db, callback_data.asking, turn.asker.id)
+        item = library.published(db, callback_data.entry, turn.at.date()) if asking else None
+        if asking is None or item is None or not answering.may_answer(item):
+            mail.reply(replies.say(replies.STALE_BUTTON))
+            return "conversation"
+        _answer_with(db, mail, turn, item, asking["id"], answering)
+        return "answered"
+
+    await turn.close("answered", doing=show)
+
+
+def _answer_with(db: Db, mail: Mail, turn: Turn, item: Published, asking_id: int, answering: Answering) -> None:
+    """From now on this entry is the asking's answer: what the asker says of it is said of this one."""
+    db.execute("UPDATE askings SET band = 'answer', entry_id = ?, entry_hash = ? WHERE id = ?", [item.entry.id, item.hash, asking_id])
+    show_answer(db, mail, turn, item, asking_id, answering)
 
 
 async def on_feedback(query: CallbackQuery, callback_data: FeedbackButton, turn: Turn, court: Court, calendar: Calendar) -> None:

@@ -1,8 +1,9 @@
 """Street paraphrases: how owners, cashiers and foremen really ask, written line by line with the entry in view.
 
-`lecoqa*.jsonl` lines belong to questions of the LeCoQA training split (by id) and teach the model, but for a fixed fifth that is
-held out. `own.jsonl` and `natural.jsonl` ask for our own entries, `nothing.jsonl` for what no entry of ours answers: these three
-and the held-out fifth are never trained on; they calibrate confidence.
+`lecoqa*.jsonl` (questions of the LeCoQA training split, by id) and `entries*.jsonl` (our own entries) teach the model, but for a
+fixed fifth that is `held_out`. Never trained on: `validation.jsonl` (LeCoQA questions of which nothing is trained on), and
+`own.jsonl`, `natural.jsonl` (our own entries) and `nothing.jsonl` (what no entry of ours answers), which with the held-out fifth
+calibrate confidence. README.md here reports how good the lines are.
 """
 
 import hashlib
@@ -22,8 +23,13 @@ class Paraphrase:
 
 
 def load_paraphrases() -> list[Paraphrase]:
-    """Every line about LeCoQA questions, in order; `held_out` tells which are not for training."""
-    return _lines(sorted(FOLDER.glob("lecoqa*.jsonl")))
+    """Every line for training, about LeCoQA questions and our own entries; `held_out` tells which are not for training after all."""
+    return _lines(sorted([*FOLDER.glob("lecoqa*.jsonl"), *FOLDER.glob("entries*.jsonl")]))
+
+
+def load_validation() -> list[Paraphrase]:
+    """Every line about LeCoQA questions of which nothing is trained on."""
+    return _lines([FOLDER / "validation.jsonl"])
 
 
 def load_own_questions() -> list[Paraphrase]:

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from knowledge.citations import load_register, without_nonexistent
 from knowledge.entry import Entry
 from knowledge.errors import Unreadable
 from knowledge.files import Refused, front_matter, read_text
@@ -43,14 +44,17 @@ def read_sources(paths: Iterable[Path], topics: Collection[str] | None = None) -
     """The entries of files and folders (with all below them, by path; hidden files left out).
 
     `topics` are the known topic codes; None accepts any. Nothing is raised for a bad file or row: it is in `refused`,
-    as is each later entry with an id seen before, and each wording or long passage that belongs to an earlier entry.
+    as is each later entry with an id seen before, each wording or long passage that belongs to an earlier entry, and
+    each cited article that `content/laws.csv` knows not to exist.
     """
     found: list[Found] = []
     refused: list[Refused] = []
     for path in _files(paths):
         for item in _items(path, topics):
             if isinstance(item, Found):
-                found.append(item)
+                entry, notes = without_nonexistent(item.entry, load_register())
+                refused += [Refused(item.path, item.row, note) for note in notes]
+                found.append(replace(item, entry=entry))
             else:
                 refused.append(item)
     unique = list(_without_repeats(found, refused))

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from knowledge.errors import Unreadable
 from knowledge.files import read_bytes, read_text
+from knowledge.numerals import NUMERALS
 from knowledge.sources.archives import read_office_file
-from knowledge.statutes import NUMERALS
 
 if TYPE_CHECKING:
     from docx.table import Table

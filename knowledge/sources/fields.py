@@ -14,15 +14,17 @@ from typing import get_args
 from knowledge.entry import Citation, Entry, Kind, State
 from knowledge.errors import Unreadable
 from knowledge.files import Refused, load_yaml, read_text
-from knowledge.statutes import NUMERALS, article_number
+from knowledge.numerals import NUMERALS
+from knowledge.statutes import article_number
 
 LONGEST_BASIS = 500
+LAST_PARAGRAPH = 40
 
 _TEXTS = ("id", "question", "answer", "topic", "deadline", "mistake", "elsewhere", "state")
 _LISTS = ("wordings", "steps", "materials", "related", "keywords")
 _DATES = ("valid_from", "valid_until")
 _REQUIRED = ("id", "question", "answer")
-_KNOWN = {*_TEXTS, *_LISTS, *_DATES, "basis"}
+_KNOWN = {*_TEXTS, *_LISTS, *_DATES, "basis", "explained"}
 
 _STATES: dict[str, State] = {state: state for state in get_args(State)}
 _STATES |= {"草稿": "draft", "待审": "review", "待审核": "review", "审核中": "review", "已发布": "published", "发布": "published"}
@@ -100,6 +102,7 @@ def from_content(fields: Mapping[str, object], topics: Collection[str] | None, k
         related=lists.get("related", ()),
         elsewhere=texts.get("elsewhere"),
         keywords=lists.get("keywords", ()),
+        explained=_explained(fields.get("explained", {})),
         valid_from=dates["valid_from"],
         valid_until=dates["valid_until"],
         state=_state(texts.get("state")),
@@ -175,14 +178,24 @@ def _basis(value: object) -> tuple[Citation, ...]:
 
 
 def _citation(value: object) -> Citation:
-    if not isinstance(value, dict) or not {"law", "article"} <= set(value) <= {"law", "article", "version"}:
-        raise Unreadable("basis 的每一项应写 law、article 和 version")
+    if not isinstance(value, dict) or not {"law", "article"} <= set(value) <= {"law", "article", "version", "paragraph"}:
+        raise Unreadable("basis 的每一项应写 law、article 和 version，需要时加 paragraph（第几款）")
+    paragraph = value.get("paragraph")
+    if paragraph is not None and (type(paragraph) is not int or not 1 <= paragraph <= LAST_PARAGRAPH):
+        raise Unreadable("paragraph 应是第几款的数字，例如 2")
     version = _date(value.get("version"), "version")
     return Citation(
         law=_text(value["law"], "law"),
         article=article_number(_text(value["article"], "article")),
         version=version.isoformat() if version else None,
+        paragraph=paragraph,
     )
+
+
+def _explained(value: object) -> tuple[tuple[str, str], ...]:
+    if not isinstance(value, dict):
+        raise Unreadable("explained 应是“数字: 理由”")
+    return tuple((_text(number, "explained"), _text(why, "explained")) for number, why in value.items())
 
 
 def _cell(value: object, name: str) -> str:

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from knowledge.entry import Entry
 from knowledge.errors import Unreadable
+from knowledge.numerals import NUMERALS
 from knowledge.sources.documents import Document, Paragraph
 from knowledge.sources.fields import Found
-from knowledge.statutes import NUMERALS, article_number
+from knowledge.statutes import article_number
 
 PASSAGE_LENGTH = 400
 LONGEST_PARAGRAPH = 800

@@ -20,7 +20,8 @@ from bot.answering import Answering
 from bot.startup import Opened
 from indexing import local
 from indexing.laws import ArticleHit
-from indexing.search import search_vector
+from indexing.search import search as find
+from indexing.search import understand
 from knowledge.statutes import article_number
 from tests.bench.measuring import Figure, module, percentile, settings
 
@@ -90,9 +91,10 @@ def main(data_dir: Path, lecoqa: Path | None, times: int) -> None:
     opened = Opened(settings(data_dir))
     encoder, answering = opened.encoder, opened.answering
     entries = answering.opened.entries
+    thesaurus = opened.thesaurus[0]
 
     def search_entries(question: str) -> None:
-        search_vector(entries, encoder.encode([question])[0], question, FETCHED)
+        find(entries, understand(encoder, question, thesaurus), FETCHED)
 
     def search(question: str) -> None:
         search_entries(question)
