@@ -11,6 +11,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from functools import cache, partial
 from pathlib import Path
@@ -27,7 +28,8 @@ from indexing import building
 from indexing.encoder import ShippedEncoder
 from knowledge import library
 from knowledge.clock import now
-from knowledge.database import Database
+from knowledge.database import Database, Db
+from knowledge.entry import Citation
 from knowledge.errors import BadInput
 from knowledge.ledger.needs import Asking, move, open_need, record_asking
 from tests.command_line import ROOT, command, faq, in_json, json_lines, law, refusal, small_content, small_laws, tamper
@@ -735,6 +737,53 @@ def test_restore_beside_a_running_bot_is_refused_and_other_commands_work(ledger:
         assert len(in_json(ledger, "needs", "list")) == 2
         assert command(ledger, "ledger", "verify").exit_code == command(ledger, "staff", "list").exit_code == 0
     assert not list(ledger.parent.glob("data.before-*"))
+
+
+# --- library stats and citations -------------------------------------------------------------------------------------------
+
+
+def test_library_stats_count_what_is_published(shared: Path) -> None:
+    stats = in_json(shared, "library", "stats")
+    assert stats["states"] == {"published": sum(topic["questions"] + topic["guides"] for topic in stats["topics"])}
+    assert len(stats["topics"]) == 100 and stats["below_floor"] == [] and stats["outdated"] == []
+    assert stats["reviewed"] == 0 and stats["oldest"] == stats["newest"]
+    text = command(shared, "library", "stats").stdout
+    assert "B 账款回收" in text and f"问法 {stats['wordings']} 句" in text
+
+
+def test_library_stats_name_thin_topics_and_outdated_law(data_dir: Path) -> None:
+    opened = Opened(Settings(data_dir=data_dir))
+
+    def spoil(db: Db) -> None:
+        old = Citation("中华人民共和国反不正当竞争法", "第九条", "2019-04-23")
+        item = next(item for item in library.all_published(db) if item.entry.id == "G04-1")
+        library.put_entry(db, "console", replace(item.entry, basis=(old,)), opened.clock())
+        library.set_state(db, "A01-1", "withdrawn", opened.clock(), "王审核")
+        library.set_state(db, "A01-2", "withdrawn", opened.clock(), "王审核")
+        library.set_state(db, "A01-3", "withdrawn", opened.clock(), "王审核")
+
+    opened.database.write(spoil).result()
+    opened.close()
+    text = command(data_dir, "library", "stats").stdout
+    assert "A01 微信口头下单算合同吗（缺 2）" in text
+    assert "依据要更新：G04-1：《中华人民共和国反不正当竞争法》2019-04-23在" in text and "已被新的版本取代" in text
+    doctor = command(data_dir, "doctor").stdout
+    assert "1 个主题的问答不足" in doctor and "依据要更新：G04-1" in doctor
+
+
+def test_check_citations_without_texts_uses_the_register(shared: Path) -> None:
+    result = command(shared, "check-citations")
+    assert result.exit_code == 0 and "有错 0 处" in result.stdout and "数字没有核对" in result.stdout
+    refused = command(shared, "check-citations", "--write", "x.csv")
+    assert refused.exit_code == 2 and "同时给出 --laws" in refused.stderr
+
+
+def test_the_courts_thesaurus_is_used_and_its_bad_rows_are_named(data_dir: Path) -> None:
+    (data_dir / "thesaurus.csv").write_text("colloquial,legal,direction,topic\n石老人话,拖欠货款,→,B01\n坏,行,x,\n", encoding="utf-8")
+    why = command(data_dir, "ask", "--why", "客户跟我讲石老人话，怎么办").stdout
+    assert "同义词表补充：石老人话 → 拖欠货款" in why
+    doctor = command(data_dir, "doctor").stdout
+    assert "含本院自己的" in doctor and "thesaurus.csv 第 3 行" in doctor
 
 
 # --- doctor ---------------------------------------------------------------------------------------------------------------

@@ -66,6 +66,18 @@ async def test_known_question_is_answered_with_deadline_steps_and_basis(visitor:
     assert "很高兴" in visitor.sees()
 
 
+async def test_an_answer_leads_to_those_it_links_to(visitor: Visitor, running: Running) -> None:
+    await visitor.says(KNOWN)
+    first = visitor.sees()
+    await visitor.presses("相关：")
+    assert visitor.sees().startswith(first.split("相关：")[1].split("…")[0].strip().split("\n")[0][:12])
+    assert "依据" in visitor.sees() and "解决了" in visitor.sees()
+    await visitor.presses("没解决")
+    assert "XQ-2026-0001" in visitor.sees()
+    row = running.app.database.read(lambda db: db.execute("SELECT band, entry_id FROM askings ORDER BY id LIMIT 1").fetchone()).result()
+    assert row[0] == "answer" and row[1] != "B01-2"
+
+
 async def test_unsolved_answer_becomes_a_need_once(visitor: Visitor, running: Running) -> None:
     await visitor.says(KNOWN)
     await visitor.presses("没解决")
