@@ -127,6 +127,13 @@ class TopicButton(CallbackData, prefix="t"):
     code: str
 
 
+class PageButton(CallbackData, prefix="p"):
+    """A further page of a leaf's questions, counted from 0."""
+
+    code: str
+    page: int
+
+
 class EntryButton(CallbackData, prefix="e"):
     """An offered candidate: which asking it was offered for and its place in that list; -1 is 都不是."""
 
@@ -196,12 +203,13 @@ def topic_leaves(group_name: str, leaves: Sequence[Topic]) -> Saying:
     )
 
 
-def topic_entries(topic: Topic, asking_id: int, questions: Sequence[str]) -> Saying:
-    """The questions of a leaf."""
+def topic_entries(topic: Topic, asking_id: int, questions: Sequence[str], next_page: int | None) -> Saying:
+    """One page of a leaf's questions; `next_page` is None on the last."""
     if not questions:
         return Saying(f"“{escape(topic.name)}”还没有现成的答复。请直接打字提问，答不上来的会登记。", (menu(),))
     listed = tuple((Button(_short(question), EntryButton(asking=asking_id, place=i).pack()),) for i, question in enumerate(questions))
-    return Saying(f"<b>{escape(topic.name)}</b>\n点一个最接近的问题：", (*listed, (_action("返回主题", "topics"),)))
+    more = (Button("更多问题", PageButton(code=topic.code, page=next_page).pack()),) if next_page is not None else ()
+    return Saying(f"<b>{escape(topic.name)}</b>\n点一个最接近的问题：", (*listed, (*more, _action("返回主题", "topics"))))
 
 
 def help_text(court: Court) -> Saying:

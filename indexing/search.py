@@ -22,7 +22,7 @@ LEXICAL_SHARE = 0.1
 """Weight of BM25 (divided by its best for this question) beside the cosine, for entries."""
 
 
-EXPANSION_SHARE = 0.3
+EXPANSION_SHARE = 0.2
 """Weight of what the thesaurus adds beside what was said."""
 
 

@@ -6,7 +6,8 @@ street's words and the law's words mean the same. Three sources teach it, each w
 1. English glosses. Each Chinese word starts as the MiniLM vector of its CC-CEDICT definitions, so that words nobody
    wrote a question with (店主, 掌柜) already stand near those that somebody did (老板).
 2. Statutes. A crop of an article must find the rest of its article among hundreds: how the law speaks.
-3. People. Questions find their answers and cited articles, street paraphrases find the question they repeat.
+3. People. Questions find their answers and cited articles, street paraphrases find the question they repeat, and each
+   colloquial word of the thesaurus finds its legal one.
 
 A word's vector is `weight x (gloss x projection + own)`: the projection is shared, so what paraphrases teach about one
 word moves all words of like meaning; `own` is what is peculiar to it. All three are learned. Never learned from: LeCoQA
@@ -48,6 +49,8 @@ RUNS = 3
 WORDS = 28_500
 DIMENSION = 256
 PARTS_DIMENSION = 128
+DROPPED = 0.5
+"""Share of a text's words that are hidden at each step, so that no single word carries a pair."""
 PARTNERS = 6
 """Of many wordings of one question each is paired with so many others."""
 NEIGHBOURS = 8
@@ -228,8 +231,8 @@ class Stage:
 CROPS = "crops"
 LAW = Stage(300, 512, {CROPS: 3, "answers": 1, "citations": 1})
 PEOPLE = Stage(
-    600,
-    512,
+    1000,
+    1024,
     {
         CROPS: 3,
         "paraphrases": 2.5,
@@ -240,6 +243,7 @@ PEOPLE = Stage(
         "entry_answers": 1,
         "answers": 1,
         "citations": 1,
+        "synonyms": 1,
     },
 )
 
@@ -291,6 +295,8 @@ def make_pairs(corpus: Corpus, tokenizer: Tokenizer) -> dict[str, list[Pair]]:
         add("entry_lines", entry.id, ((line, entry.question) for line in said))
         add("entry_answers", entry.id, ((text, entry.answer) for text in (*wordings, *said)))
         add("entry_wordings", entry.id, _some_pairs([*wordings, *said]))
+    for row in sorted(corpus.synonyms, key=lambda row: hashlib.sha256(repr(row).encode()).digest()):
+        add("synonyms", row.legal, [(row.colloquial, row.legal)])
     pairs = {kind: _dealt(hands) for kind, hands in made.items()}
     titles = {law: words(law) for law in {article.law for article in corpus.articles}}
     split = encodings(tokenizer, (article.text for article in corpus.articles))
@@ -395,7 +401,7 @@ def _scores(table: WordTable, batch: Sequence[Pair], chance: random.Random) -> "
 
 
 def _thinned(text: list[int], chance: random.Random) -> list[int]:
-    return [word for word in text if chance.random() > 0.35] or text
+    return [word for word in text if chance.random() > DROPPED] or text
 
 
 # --- 4. The model's folder ------------------------------------------------------------------------------------------------

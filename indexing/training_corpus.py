@@ -21,6 +21,7 @@ from indexing.words import clean
 from knowledge.entry import Entry
 from knowledge.sources import read_sources
 from knowledge.statutes import Law, article_number, read_laws, standings
+from knowledge.thesaurus import Row, load_thesaurus
 
 CONTENT = Path(__file__).parent.parent / "knowledge" / "content"
 
@@ -68,6 +69,7 @@ class Corpus:
     questions: tuple[Question, ...]
     entries: tuple[Entry, ...]
     paraphrases: Mapping[str, tuple[str, ...]]
+    synonyms: tuple[Row, ...]
 
     @property
     def lines(self) -> int:
@@ -89,6 +91,8 @@ class Corpus:
             yield from (question.question, question.keywords, question.answer)
         for entry in self.entries:
             yield from (*entry.searchable_texts(), entry.answer)
+        for row in self.synonyms:
+            yield from row[:2]
         for paraphrases in self.paraphrases.values():
             yield from (text for text in paraphrases if not held_out(text))
 
@@ -100,6 +104,7 @@ def read_corpus(data: Path) -> Corpus:
         questions=tuple(_questions(data / "legal_qa" / "lecoqa_train.jsonl")),
         entries=read_sources([CONTENT / "faq", CONTENT / "guides"]).entries,
         paraphrases=_by_entry(load_paraphrases()),
+        synonyms=load_thesaurus()[0].rows,
     )
 
 

@@ -49,6 +49,18 @@ async def test_start_says_what_this_is_and_shows_topics(visitor: Visitor) -> Non
     assert "依据" in visitor.sees()
 
 
+async def test_a_leaf_with_many_questions_has_pages(visitor: Visitor) -> None:
+    await visitor.says("/start")
+    await visitor.presses("执行与信用")
+    await visitor.presses("追加股东与司法拍卖")
+    first = visitor.sees().splitlines()
+    await visitor.presses("更多问题")
+    second = visitor.sees().splitlines()
+    assert not set(first[2:10]) & set(second[2:-1]) and "更多问题" not in second
+    await visitor.presses(second[2])
+    assert "依据" in visitor.sees()
+
+
 async def test_privacy_notice_comes_once(visitor: Visitor) -> None:
     await visitor.says("你好")
     assert "请不要发送身份证号" in visitor.sees()

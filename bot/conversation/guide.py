@@ -6,14 +6,14 @@ from aiogram.types import CallbackQuery, Message
 
 from bot import access, replies
 from bot.outbox import Mail, Saying
-from bot.replies import ActionButton, TopicButton
+from bot.replies import ActionButton, PageButton, TopicButton
 from bot.turn import Turn
 from knowledge import library
 from knowledge.court import Court, Topic
 from knowledge.database import Db
 from knowledge.ledger.needs import Asking, record_asking
 
-MOST_QUESTIONS = 12
+QUESTIONS_PER_PAGE = 8
 
 
 def router() -> Router:
@@ -22,6 +22,7 @@ def router() -> Router:
     guide.message.register(on_start, CommandStart())
     guide.message.register(on_help, Command("help"))
     guide.callback_query.register(on_topic, TopicButton.filter())
+    guide.callback_query.register(on_page, PageButton.filter())
     guide.callback_query.register(on_topics, ActionButton.filter(F.name == "topics"))
     return guide
 
@@ -62,15 +63,27 @@ async def on_topic(query: CallbackQuery, callback_data: TopicButton, turn: Turn,
     if leaves:
         await turn.close("conversation", replies.topic_leaves(leaves[0].group_name, leaves))
     elif topic := topics.get(code):
-        await turn.close("conversation", doing=lambda db, mail: _show_leaf(db, mail, turn, topic))
+        await turn.close("conversation", doing=lambda db, mail: _show_leaf(db, mail, turn, topic, 0))
     else:
         await turn.close("conversation", replies.say(replies.STALE_BUTTON))
 
 
-def _show_leaf(db: Db, mail: Mail, turn: Turn, topic: Topic) -> None:
-    entries = [p.entry for p in library.all_published(db) if p.entry.topic == topic.code and p.entry.valid_on(turn.at.date())][
-        :MOST_QUESTIONS
-    ]
+async def on_page(query: CallbackQuery, callback_data: PageButton, turn: Turn, topics: dict[str, Topic]) -> None:
+    """More questions of a leaf."""
+    topic = topics.get(callback_data.code)
+    if topic is None or callback_data.page < 0:
+        await turn.close("conversation", replies.say(replies.STALE_BUTTON))
+        return
+    await turn.close("conversation", doing=lambda db, mail: _show_leaf(db, mail, turn, topic, callback_data.page))
+
+
+def _show_leaf(db: Db, mail: Mail, turn: Turn, topic: Topic, page: int) -> None:
+    """Questions first, then guides; each page is an asking of its own, so that its buttons know what they offered."""
+    found = [p.entry for p in library.all_published(db) if p.entry.topic == topic.code and p.entry.valid_on(turn.at.date())]
+    in_order = sorted(found, key=lambda entry: entry.kind != "faq")
+    rest = in_order[page * QUESTIONS_PER_PAGE :]
+    entries = rest[:QUESTIONS_PER_PAGE]
+    next_page = page + 1 if len(rest) > QUESTIONS_PER_PAGE else None
     looked = Asking(f"（浏览主题：{topic.name}）", "conversation", candidates=tuple(entry.id for entry in entries))
     asking_id = record_asking(db, looked, turn.at, turn.incoming.id, turn.asker.id, turn.asker.person_id)
-    mail.reply(replies.topic_entries(topic, asking_id, [entry.question for entry in entries]))
+    mail.reply(replies.topic_entries(topic, asking_id, [entry.question for entry in entries], next_page))
