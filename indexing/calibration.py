@@ -3,10 +3,11 @@
     python -m indexing.calibration --data ../shared/data
 
 Evidence comes from two libraries, our own entries and the questions of `lecoqa_train.jsonl`, and from street paraphrases that
-the model has never been trained on (`paraphrases.held_out`). Each such question is asked twice: with its entry in the library, and
-with it left out, when the right thing is not to answer. Questions that no entry answers are asked as well. The weights are a
-logistic regression over the first three candidates; the threshold for a direct answer is the lowest whose precision, by
-cross-validation over entries, has a 95 % lower bound of the promised value (Wilson).
+the model has never been trained on. Each such question is asked twice: with its entry in the library, and with its whole leaf left
+out, when the right thing is not to answer. Questions that no entry answers are asked as well, and minimal pairs
+(`paraphrases.load_pairs`), which teach it what one word can turn round. The weights are a logistic regression over the first three
+candidates; the threshold for a direct answer is the lowest whose precision, by cross-validation over entries, has a 95 % lower
+bound of the promised value (Wilson).
 """
 
 import hashlib
@@ -28,7 +29,16 @@ from indexing.confidence import FEATURES, JUDGED_AMONG, features
 from indexing.encoder import SHIPPED, Encoder, load_encoder
 from indexing.evaluation import Share
 from indexing.index import Unit
-from indexing.paraphrases import Paraphrase, held_out, load_own_questions, load_paraphrases, load_unanswerable, load_validation
+from indexing.paraphrases import (
+    Pair,
+    Paraphrase,
+    held_out,
+    load_own_questions,
+    load_pairs,
+    load_paraphrases,
+    load_unanswerable,
+    load_validation,
+)
 from indexing.polarity import conflicts
 from indexing.search import search, understand
 from knowledge.entry import Entry
@@ -59,21 +69,25 @@ class Sample:
     conflict: bool
 
 
-def collect(encoder: Encoder, library: dict[str, Entry], questions: Sequence[Paraphrase], nothing: Iterable[str]) -> list[Sample]:
-    """Samples from one library: every question with its entry present and left out, and the unanswerable."""
+def collect(
+    encoder: Encoder, library: dict[str, Entry], questions: Sequence[Paraphrase], pairs: Iterable[Pair], nothing: Iterable[str]
+) -> list[Sample]:
+    """Samples from one library: every question with its leaf present and left out, the minimal pairs, and the unanswerable."""
     samples: list[Sample] = []
     with tempfile.TemporaryDirectory() as scratch:
         whole = _index(Path(scratch) / "whole", library, encoder)
         for question in questions:
-            samples += _judge(whole, encoder, library, question.text, question.entry)
+            samples += _judge(whole, encoder, library, question.text, question.right, leaf(question.entry))
+        for pair in pairs:
+            samples += _judge(whole, encoder, library, pair.text, frozenset(pair.may), leaf(next(iter((*pair.wrong, *pair.may)))))
         for text in nothing:
-            samples += _judge(whole, encoder, library, text, None)
+            samples += _judge(whole, encoder, library, text, frozenset(), text)
         for fold in range(FOLDS):
-            kept = {key: entry for key, entry in library.items() if _fold(key) != fold}
+            kept = {key: entry for key, entry in library.items() if _fold(leaf(key)) != fold}
             index = _index(Path(scratch) / f"fold-{fold}", kept, encoder)
             for question in questions:
-                if _fold(question.entry) == fold:
-                    samples += _judge(index, encoder, library, question.text, None, question.entry)
+                if _fold(leaf(question.entry)) == fold:
+                    samples += _judge(index, encoder, library, question.text, question.right, leaf(question.entry))
     return samples
 
 
@@ -127,16 +141,16 @@ def _threshold(predicted: NDArray[np.float64], right: NDArray[np.bool_]) -> tupl
 
 
 def _judge(
-    index: local.LocalIndex, encoder: Encoder, library: dict[str, Entry], text: str, entry: str | None, group: str | None = None
+    index: local.LocalIndex, encoder: Encoder, library: dict[str, Entry], text: str, right: frozenset[str], group: str
 ) -> list[Sample]:
     query = understand(encoder, text, _shipped_thesaurus())
     hits = search(index, query, JUDGED_AMONG)
     return [
         Sample(
-            group or entry or text,
+            group,
             i == 0,
             features(hits, i, len(query.terms)),
-            hits[i].key == entry,
+            hits[i].key in right,
             bool(_conflicts(text, library[hits[i].key], hits[i].wording)),
         )
         for i in range(min(JUDGED, len(hits)))
@@ -156,6 +170,11 @@ def _index(folder: Path, library: dict[str, Entry], encoder: Encoder) -> local.L
     units = [Unit(key, wording) for key, entry in library.items() for wording in entry.searchable_texts()]
     documents = {key: entry.full_text() for key, entry in library.items()}
     return local.build(folder, units, encoder, {"kind": "calibration"}, documents=documents)
+
+
+def leaf(key: str) -> str:
+    """What is left out together: all entries of a leaf (B01 of B01-3), for its neighbours may answer too; else the entry itself."""
+    return key.partition("-")[0]
 
 
 def _fold(key: str) -> int:
@@ -181,9 +200,8 @@ def main(data: Path, out: Path) -> None:
     encoder = load_encoder()
     street = [line for line in load_paraphrases() if held_out(line.text)]
     about_lecoqa = [line for line in street if line.entry.isdigit()] + load_validation()
-    about_ours = [line for line in street if not line.entry.isdigit()] + load_own_questions()
-    samples = collect(encoder, own_library(), about_ours, load_unanswerable())
-    samples += collect(encoder, lecoqa_library(data), about_lecoqa, [])
+    samples = collect(encoder, own_library(), load_own_questions(), load_pairs(), load_unanswerable())
+    samples += collect(encoder, lecoqa_library(data), about_lecoqa, [], [])
     calibration = {"model": encoder.fingerprint} | fit(samples)
     out.write_text(json.dumps(calibration, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     click.echo(json.dumps(calibration, ensure_ascii=False, indent=1))

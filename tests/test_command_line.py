@@ -28,8 +28,8 @@ from indexing import building
 from indexing.encoder import ShippedEncoder
 from knowledge import library
 from knowledge.clock import now
-from knowledge.database import Database, Db
-from knowledge.entry import Citation
+from knowledge.database import Database, Db, rows
+from knowledge.entry import Citation, Entry
 from knowledge.errors import BadInput
 from knowledge.ledger.needs import Asking, move, open_need, record_asking
 from tests.command_line import ROOT, command, faq, in_json, json_lines, law, refusal, small_content, small_laws, tamper
@@ -737,6 +737,66 @@ def test_restore_beside_a_running_bot_is_refused_and_other_commands_work(ledger:
         assert len(in_json(ledger, "needs", "list")) == 2
         assert command(ledger, "ledger", "verify").exit_code == command(ledger, "staff", "list").exit_code == 0
     assert not list(ledger.parent.glob("data.before-*"))
+
+
+# --- bad content ----------------------------------------------------------------------------------------------------------
+
+BAD_CONTENT = """\
+- id: Q-1
+  topic: B01
+  question: 好的一条怎么写？
+  answer: 这样写就可以。
+  wordings: [这句话两条都想要]
+- id: Q-2
+  topic: B01
+  question: 没有答复的一条
+- id: Q-3
+  topic: Z99
+  question: 主题不存在的一条
+  answer: 答。
+- id: Q-4
+  topic: B01
+  question: 引用了不存在的法条
+  answer: 答。
+  basis:
+    - {law: 中华人民共和国民法典, article: 第一千三百条, version: '2021-01-01'}
+    - {law: 中华人民共和国民法典, article: 第五百七十七条, version: '2021-01-01'}
+- id: Q-1
+  topic: B01
+  question: 编号重复的一条
+  answer: 答。
+- id: Q-5
+  topic: B01
+  question: 问法重复的一条
+  answer: 答。
+  wordings: [这句话两条都想要, 这句话是自己的]
+"""
+
+
+def test_each_mistake_in_content_is_named_with_file_and_line_and_the_rest_loads(data_dir: Path, tmp_path: Path) -> None:
+    (tmp_path / "court").mkdir()
+    (tmp_path / "court" / "本院.yaml").write_text(BAD_CONTENT, encoding="utf-8")
+    result = command(data_dir, "reindex", "--knowledge", tmp_path / "court")
+    assert result.exit_code == 0
+    for said in (
+        "本院.yaml 第 6 行：缺少 answer",
+        "本院.yaml 第 9 行：不认识的主题“Z99”",
+        "本院.yaml 第 13 行：《中华人民共和国民法典》没有第一千三百条，已略去这处依据，条目保留",
+        "本院.yaml 第 20 行：编号“Q-1”与 本院.yaml 第 1 行 重复，只保留先出现的一条",
+        "本院.yaml 第 24 行：问法“这句话两条都想要”已属于“Q-1”（本院.yaml 第 1 行），已略去，条目保留",
+    ):
+        assert said in result.stdout, result.stdout
+    items = look(data_dir, "SELECT body FROM entries WHERE origin = 'files' AND state = 'published' ORDER BY id")
+    kept = {entry.id: entry for entry in (Entry.from_json(item["body"]) for item in items)}
+    assert sorted(kept) == ["Q-1", "Q-4", "Q-5"]
+    assert [citation.article for citation in kept["Q-4"].basis] == ["第五百七十七条"] and kept["Q-5"].wordings == ("这句话是自己的",)
+
+
+def look(data_dir: Path, query: str) -> list[dict[str, Any]]:
+    opened = Opened(Settings(data_dir=data_dir))
+    found = opened.database.read(lambda db: rows(db, query)).result()
+    opened.close()
+    return found
 
 
 # --- library stats and citations -------------------------------------------------------------------------------------------

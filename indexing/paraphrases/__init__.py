@@ -1,9 +1,9 @@
 """Street paraphrases: how owners, cashiers and foremen really ask, written line by line with the entry in view.
 
-`lecoqa*.jsonl` (questions of the LeCoQA training split, by id) and `entries*.jsonl` (our own entries) teach the model, but for a
+`lecoqa.jsonl` (questions of the LeCoQA training split, by id) and `entries.jsonl` (our own entries) teach the model, but for a
 fixed fifth that is `held_out`. Never trained on: `validation.jsonl` (LeCoQA questions of which nothing is trained on), and
-`own.jsonl`, `natural.jsonl` (our own entries) and `nothing.jsonl` (what no entry of ours answers), which with the held-out fifth
-calibrate confidence. README.md here reports how good the lines are.
+`own.jsonl`, `natural.jsonl` (our own entries), `pairs.jsonl` (minimal pairs) and `nothing.jsonl` (what no entry of ours answers),
+which with the held-out fifth calibrate confidence. README.md here reports how good the lines are.
 """
 
 import hashlib
@@ -16,15 +16,21 @@ FOLDER = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Paraphrase:
-    """A question and the id of the entry it asks for (digits: a LeCoQA question)."""
+    """A question, the id of the entry it asks for (digits: a LeCoQA question), and other entries that answer it as well."""
 
     entry: str
     text: str
+    also: tuple[str, ...] = ()
+
+    @property
+    def right(self) -> frozenset[str]:
+        """Every entry that answers it."""
+        return frozenset((self.entry, *self.also))
 
 
 def load_paraphrases() -> list[Paraphrase]:
     """Every line for training, about LeCoQA questions and our own entries; `held_out` tells which are not for training after all."""
-    return _lines(sorted([*FOLDER.glob("lecoqa*.jsonl"), *FOLDER.glob("entries*.jsonl")]))
+    return _lines([FOLDER / "lecoqa.jsonl", FOLDER / "entries.jsonl"])
 
 
 def load_validation() -> list[Paraphrase]:
@@ -39,10 +45,25 @@ def load_own_questions() -> list[Paraphrase]:
 
 def _lines(paths: list[Path]) -> list[Paraphrase]:
     return [
-        Paraphrase(str(fields["entry"]), fields["q"])
+        Paraphrase(str(fields["entry"]), fields["q"], tuple(fields.get("also", ())))
         for path in paths
         for fields in map(json.loads, path.read_text(encoding="utf-8").splitlines())
     ]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A question that one word turns away from the entries in `wrong`; `may` are those that answer it rightly."""
+
+    text: str
+    wrong: tuple[str, ...]
+    may: tuple[str, ...]
+
+
+def load_pairs() -> list[Pair]:
+    """Minimal pairs, and questions with the same turning words that their entry does answer (`wrong` is empty)."""
+    lines = (FOLDER / "pairs.jsonl").read_text(encoding="utf-8").splitlines()
+    return [Pair(fields["q"], tuple(fields["not"]), tuple(fields["may"])) for fields in map(json.loads, lines)]
 
 
 def load_unanswerable() -> list[str]:
