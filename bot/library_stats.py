@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -99,7 +99,7 @@ def count(states: dict[str, int], shelved: Sequence[Shelved], topics: Mapping[st
     by_topic = Counter((entry.topic, entry.kind) for entry in entries)
     cited = [citation for entry in entries for citation in entry.basis]
     register = citations.load_register()
-    known = [entry for entry in entries if any(citation.law in register for citation in entry.basis)]
+    known = (replace(entry, basis=tuple(c for c in entry.basis if c.law in register)) for entry in entries)
     problems = citations.check(known, None, today)
     changed = sorted(item.updated_at for item in shelved)
     return LibraryStats(
@@ -109,7 +109,7 @@ def count(states: dict[str, int], shelved: Sequence[Shelved], topics: Mapping[st
         sum(len(entry.wordings) for entry in entries),
         len(cited),
         len({citation.law for citation in cited}),
-        tuple(str(problem) for problem in problems if problem.kind == "wrong" and "没有找到" not in problem.text),
+        tuple(str(problem) for problem in problems if problem.kind == "wrong"),
         sum(bool(item.published.reviewed_by) for item in shelved),
         changed[0] if changed else None,
         changed[-1] if changed else None,

@@ -77,7 +77,9 @@ class Opened:
     @cached_property
     def thesaurus(self) -> tuple[Thesaurus, list[Refused]]:
         """The words of the street and of the law, the court's own first; and the rows that cannot be used."""
-        return load_thesaurus(self.folders.data / "thesaurus.csv", topic_codes())
+        from indexing.words import clean
+
+        return load_thesaurus(self.folders.data / "thesaurus.csv", topic_codes(), clean)
 
     @cached_property
     def calendar(self) -> Calendar:

@@ -1,6 +1,9 @@
 """/topics: every published answer on one plain page, for people who would rather look than ask. No script needed."""
 
 import asyncio
+import gzip
+from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 
 from aiohttp import web
@@ -20,6 +23,8 @@ class TopicsPage:
         folder = Path(__file__).parent / "channels" / "page"
         environment = Environment(loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined)
         self._template = environment.get_template("topics.html")
+        self._shown: tuple[int, date] | None = None
+        self._page = self._compressed = b""
         self._style = (folder / "topics.css").read_text(encoding="utf-8")
 
     def attach(self, application: web.Application) -> None:
@@ -32,21 +37,31 @@ class TopicsPage:
 
     async def _show(self, request: web.Request) -> web.Response:
         today = self._opened.clock().date()
-        found = await asyncio.wrap_future(self._opened.database.read(library.all_published))
+        state = (await asyncio.wrap_future(self._opened.database.read(library.revision)), today)
+        if state != self._shown:
+            found = await asyncio.wrap_future(self._opened.database.read(library.all_published))
+            page = await asyncio.to_thread(self._rendered, found, today)
+            # Rendering half a thousand answers takes a while; the page is kept until the library or the day changes.
+            self._page, self._compressed, self._shown = page, await asyncio.to_thread(gzip.compress, page), state
+        headers = {"Vary": "Accept-Encoding"}
+        if "gzip" in request.headers.get("Accept-Encoding", ""):
+            return web.Response(
+                body=self._compressed, content_type="text/html", charset="utf-8", headers=headers | {"Content-Encoding": "gzip"}
+            )
+        return web.Response(body=self._page, content_type="text/html", charset="utf-8", headers=headers)
+
+    def _rendered(self, found: Sequence[Published], today: date) -> bytes:
         only_reviewed = self._opened.settings.answer_only_reviewed
         valid = [item for item in found if item.entry.kind != "passage" and item.entry.valid_on(today)]
         shown = [item for item in valid if item.reviewed_by or not only_reviewed]
         questions = {item.entry.id: item.entry.question for item in shown}
-        page = self._template.render(
+        return self._template.render(
             court=self._opened.court,
             groups=self._grouped(shown),
             questions=questions,
             basis=lambda entry: basis_lines(entry, today),
             unreviewed=UNREVIEWED,
-        )
-        response = web.Response(text=page, content_type="text/html")
-        response.enable_compression()
-        return response
+        ).encode()
 
     def _grouped(self, items: list[Published]) -> list[tuple[str, list[tuple[str, list[Published]]]]]:
         """(group name, [(leaf name, entries)]) in the order of the taxonomy; empty leaves are left out."""

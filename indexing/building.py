@@ -107,7 +107,7 @@ def reindex(
             before.laws if laws is None else tuple(str(path.resolve()) for path in laws),
         )
         origins, refused = _read(database, sources, fresh=knowledge is not None)
-        laws_name, laws_refused, articles = _build_laws(folder, encoder, sources, laws is not None, progress)
+        laws_name, laws_refused, articles = _build_laws(folder, encoder, sources, laws is not None, at, progress)
         covers = None
         while covers is None:
             revision, changes, entries = database.read(lambda db: _replace(db, origins, at)).result()
@@ -273,7 +273,7 @@ def _known_vectors(folder: Path, encoder: Encoder) -> dict[str, Any]:
 
 
 def _build_laws(
-    folder: Path, encoder: Encoder, sources: Sources, fresh: bool, progress: Progress | None
+    folder: Path, encoder: Encoder, sources: Sources, fresh: bool, at: datetime, progress: Progress | None
 ) -> tuple[str | None, list[Refused], int]:
     if not sources.laws:
         return None, [], 0
@@ -283,9 +283,9 @@ def _build_laws(
         now = current(folder)
         refused = [Refused(path, None, "找不到了，沿用上次导入的法规" if now else "找不到了") for path in gone]
         return (now.laws, refused, now.article_count) if now else (None, refused, 0)
-    name = _corpus_name("laws", encoder, [laws_fingerprint(paths)])
+    name = _corpus_name("laws", encoder, [laws_fingerprint(paths, at.date())])
     if not _is_whole(folder / name, encoder):
-        write_laws(folder / name, paths, encoder, progress)
+        write_laws(folder / name, paths, encoder, at.date(), progress)
     manifest = LocalIndex(folder / name, encoder.fingerprint).manifest
     if fresh and not manifest["articles"]:
         raise BadInput("给出的文件夹里没有能读的法规文件（Markdown）。")

@@ -14,7 +14,7 @@ import hashlib
 import json
 import math
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -77,17 +77,17 @@ def collect(
     with tempfile.TemporaryDirectory() as scratch:
         whole = _index(Path(scratch) / "whole", library, encoder)
         for question in questions:
-            samples += _judge(whole, encoder, library, question.text, question.right, leaf(question.entry))
+            samples += _judge(whole, encoder, library, question.text, question.right, leaf(library, question.entry))
         for pair in pairs:
-            samples += _judge(whole, encoder, library, pair.text, frozenset(pair.may), leaf(next(iter((*pair.wrong, *pair.may)))))
+            samples += _judge(whole, encoder, library, pair.text, frozenset(pair.may), leaf(library, next(iter((*pair.wrong, *pair.may)))))
         for text in nothing:
             samples += _judge(whole, encoder, library, text, frozenset(), text)
         for fold in range(FOLDS):
-            kept = {key: entry for key, entry in library.items() if _fold(leaf(key)) != fold}
+            kept = {key: entry for key, entry in library.items() if _fold(leaf(library, key)) != fold}
             index = _index(Path(scratch) / f"fold-{fold}", kept, encoder)
             for question in questions:
-                if _fold(leaf(question.entry)) == fold:
-                    samples += _judge(index, encoder, library, question.text, question.right, leaf(question.entry))
+                if _fold(leaf(library, question.entry)) == fold:
+                    samples += _judge(index, encoder, library, question.text, question.right, leaf(library, question.entry))
     return samples
 
 
@@ -154,7 +154,18 @@ def _judge(
             bool(_conflicts(text, library[hits[i].key], hits[i].wording)),
         )
         for i in range(min(JUDGED, len(hits)))
+        if hits[i].key in right or not _unjudged(library[hits[i].key], [library[key] for key in right if key in library])
     ]
+
+
+def _unjudged(found: Entry, right: Sequence[Entry]) -> bool:
+    """Whether `found` may well answer too, and nobody has judged it: it is linked from another leaf, or rests on the same article.
+
+    Such candidates are no evidence either way. Within a leaf of ours readers have judged; LeCoQA's questions know no links, and many
+    of them are twins.
+    """
+    linked = any(found.id in entry.related or entry.id in found.related for entry in right if entry.topic != found.topic)
+    return linked or (found.topic is None and any(set(found.basis) & set(entry.basis) for entry in right))
 
 
 @cache
@@ -172,9 +183,9 @@ def _index(folder: Path, library: dict[str, Entry], encoder: Encoder) -> local.L
     return local.build(folder, units, encoder, {"kind": "calibration"}, documents=documents)
 
 
-def leaf(key: str) -> str:
-    """What is left out together: all entries of a leaf (B01 of B01-3), for its neighbours may answer too; else the entry itself."""
-    return key.partition("-")[0]
+def leaf(library: Mapping[str, Entry], key: str) -> str:
+    """What is left out together: all entries of a topic, for neighbours may answer too; without a topic the entry alone."""
+    return library[key].topic or key
 
 
 def _fold(key: str) -> int:

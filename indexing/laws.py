@@ -7,6 +7,7 @@ searched as they were published.
 """
 
 import hashlib
+import re
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,9 @@ LEXICAL_SHARE = 0.2
 """Weight of BM25 beside the cosine: articles share more words with a question than answers do (`indexing/model/RESULTS.md`)."""
 LONGEST = 600
 """Characters of an article that are searched in one unit; the rest of a long one is a second unit, and so on."""
+
+
+_BEGINS = re.compile(rb"effective_date: *'?(\d{4}-\d\d-\d\d)")
 
 
 class _Version(NamedTuple):
@@ -107,18 +111,25 @@ class LawCorpus:
         }
 
 
-def laws_fingerprint(paths: Iterable[Path]) -> str:
-    """A hash over names and bytes of every law file below `paths`."""
+def laws_fingerprint(paths: Iterable[Path], day: date) -> str:
+    """A hash over names and bytes of every law file below `paths`, and over the last day up to `day` on which one of them began.
+
+    So a corpus is made anew once a law has begun: which numbers are the present ones has changed then.
+    """
     digest = hashlib.sha256()
+    last = ""
     for root in paths:
         for path in [root] if root.is_file() else sorted(root.rglob("*.md")):
+            content = path.read_bytes()
             digest.update(str(path.relative_to(root)).encode())
-            digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
+            digest.update(hashlib.sha256(content).digest())
+            began = (found.decode() for found in _BEGINS.findall(content[:2000]))
+            last = max([last, *(text for text in began if text <= day.isoformat())])
+    return hashlib.sha256(f"{digest.hexdigest()} {last}".encode()).hexdigest()
 
 
-def write_laws(folder: Path, paths: Iterable[Path], encoder: Encoder, progress: Progress | None) -> None:
-    """Read all laws below `paths` and write their corpus into `folder`; its manifest says what was refused."""
+def write_laws(folder: Path, paths: Iterable[Path], encoder: Encoder, day: date, progress: Progress | None) -> None:
+    """Read all laws below `paths` and write their corpus into `folder` as of `day`; its manifest says what was refused."""
     laws: list[Law] = []
     refused: list[Refused] = []
     for root in paths:
@@ -130,7 +141,7 @@ def write_laws(folder: Path, paths: Iterable[Path], encoder: Encoder, progress: 
             if progress and len(laws) % 200 == 0:
                 progress("读法规", len(laws), 0)
     versions = [_Version(number, law.title, law.version, law.status) for number, law in enumerate(laws)]
-    searched = _ever_shown(versions)
+    searched = _ever_shown(versions, day)
     articles = [(number, article) for number, law in enumerate(laws) for article in law.articles]
     units = [
         Unit(str(article_id), text)
@@ -139,7 +150,7 @@ def write_laws(folder: Path, paths: Iterable[Path], encoder: Encoder, progress: 
         for text in _pieces(laws[number].title, article.text)
     ]
 
-    renumbering = Renumbering(laws, date.today())
+    renumbering = Renumbering(laws, day)
 
     def keep_texts(connection: sqlite3.Connection) -> None:
         connection.execute("CREATE TABLE laws (id INTEGER PRIMARY KEY, title TEXT NOT NULL, version TEXT, status TEXT NOT NULL)")
@@ -159,9 +170,8 @@ def write_laws(folder: Path, paths: Iterable[Path], encoder: Encoder, progress: 
     local.build(folder, units, encoder, manifest, extra=keep_texts, progress=progress)
 
 
-def _ever_shown(versions: Sequence[_Version]) -> set[int]:
+def _ever_shown(versions: Sequence[_Version], today: date) -> set[int]:
     """Versions that are in force or unknown today or will begin later; a version superseded today is never shown again."""
-    today = date.today()
     by_title: dict[str, list[_Version]] = {}
     for version in versions:
         by_title.setdefault(version.title, []).append(version)

@@ -44,10 +44,10 @@ class Hit:
 
 @dataclass(frozen=True)
 class Query:
-    """A question as it is searched: `vector` and `added` hold what the thesaurus adds, `terms` what was said."""
+    """A question as it is searched: the first of `vectors` and `terms` hold what was said, the second and `added` what it means besides."""
 
     text: str
-    vector: Vector
+    vectors: tuple[Vector, ...]
     terms: tuple[str, ...]
     added: tuple[str, ...]
     expansions: tuple[Expansion, ...]
@@ -67,20 +67,29 @@ def understand(encoder: Encoder, question: str, thesaurus: Thesaurus | None = No
     found = tuple(thesaurus.expansions(clean(question))) if thesaurus else ()
     terms = tuple(split_terms(question))
     if not found:
-        return Query(question, encoder.encode([question])[0], terms, (), ())
+        return Query(question, (encoder.encode([question])[0],), terms, (), ())
     meant = " ".join(expansion.meant for expansion in found)
     asked, added = encoder.encode([question, meant])
     mixed = asked + EXPANSION_SHARE * added
     length = float(np.linalg.norm(mixed)) or 1.0
-    return Query(question, mixed / np.float32(length), terms, tuple(term for term in split_terms(meant) if term not in terms), found)
+    added_terms = tuple(term for term in split_terms(meant) if term not in terms)
+    return Query(question, (asked, mixed / np.float32(length)), terms, added_terms, found)
 
 
 def fuse(index: SearchIndex, query: Query, depth: int, share: float = LEXICAL_SHARE) -> list[Fused]:
-    """The `depth` best units of each of the two searches, together, best first; BM25 counts `share` beside the cosine."""
-    cosine = {found.unit: found.score for found in index.nearest(query.vector, depth)}
+    """The `depth` best units of each of the two searches, together, best first; BM25 counts `share` beside the cosine.
+
+    A unit's cosine is that of the vector nearest to it: what the thesaurus adds can bring a unit nearer and never takes one away.
+    """
+    cosine: dict[int, float] = {}
+    for vector in query.vectors:
+        for found in index.nearest(vector, depth):
+            cosine[found.unit] = max(found.score, cosine.get(found.unit, -1.0))
     lexical = _lexical(index, query, depth)
     only_lexical = [unit for unit in lexical if unit not in cosine]
-    cosine.update(zip(only_lexical, index.cosines(query.vector, only_lexical), strict=True))
+    for vector in query.vectors:
+        for unit, near in zip(only_lexical, index.cosines(vector, only_lexical), strict=True):
+            cosine[unit] = max(near, cosine.get(unit, -1.0))
     fused = [Fused(unit, near, lexical.get(unit, 0.0), near + share * lexical.get(unit, 0.0)) for unit, near in cosine.items()]
     return sorted(fused, key=lambda item: -item.score)
 

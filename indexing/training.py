@@ -375,7 +375,8 @@ def fit(table: WordTable, pairs: Mapping[str, Sequence[Pair]], stages: Sequence[
     total = sum(stage.steps for stage in stages)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: min(1, (step + 1) / 30) * max(0.03, 1 - step / total))
     for step, stage in enumerate(chain.from_iterable(repeat(stage, stage.steps) for stage in stages)):
-        kind = chance.choices(list(stage.odds), list(stage.odds.values()))[0]
+        odds = {kind: weight for kind, weight in stage.odds.items() if pairs.get(kind)}
+        kind = chance.choices(list(odds), list(odds.values()))[0]
         batch = draw(pairs, kind, stage.batch, chance)
         scores = _scores(table, batch, chance)
         right = torch.arange(len(batch))

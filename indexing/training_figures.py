@@ -88,7 +88,8 @@ def measure_questions(
 
 
 def _hits(scores: Matrix, wanted: NDArray[np.int64]) -> dict[str, float]:
-    ranks = (scores > scores[np.arange(len(wanted)), wanted][:, None]).sum(axis=1)
+    # Level with the right one counts as before it: a question that matches nothing has found nothing.
+    ranks = (scores >= scores[np.arange(len(wanted)), wanted][:, None]).sum(axis=1) - 1
     return {f"hit@{k}": round(float((ranks < k).mean()), 3) for k in (1, 3, 10)}
 
 
@@ -107,7 +108,7 @@ def measure_statutes(tokenizer: Tokenizer, vectors: Matrix, corpus: Corpus) -> d
 
 
 def _found(scores: Matrix, wanted: Sequence[Sequence[int]]) -> dict[str, float]:
-    ranks = [[int((row > row[number]).sum()) for number in numbers] for row, numbers in zip(scores, wanted, strict=True)]
+    ranks = [[int((row >= row[number]).sum()) - 1 for number in numbers] for row, numbers in zip(scores, wanted, strict=True)]
     return {
         "recall@100": round(float(np.mean([np.mean([rank < 100 for rank in found]) for found in ranks])), 3),
         "mrr": round(float(np.mean([1 / (1 + min(found)) for found in ranks])), 3),

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 from knowledge.entry import Citation, Entry
-from knowledge.errors import Unreadable
+from knowledge.errors import BadInput, Unreadable
 from knowledge.figures import unsupported
 from knowledge.files import read_text
 from knowledge.numerals import number_value
@@ -74,8 +74,13 @@ class Problem:
 
 
 @cache
-def load_register(path: Path = REGISTER) -> Mapping[str, tuple[LawFacts, ...]]:
-    """All versions of each law in `laws.csv`, by title. Raises Unreadable, naming the line, for a row that is not of its form."""
+def load_register() -> Mapping[str, tuple[LawFacts, ...]]:
+    """The shipped `laws.csv`, read once: see `read_register`."""
+    return read_register(REGISTER)
+
+
+def read_register(path: Path) -> Mapping[str, tuple[LawFacts, ...]]:
+    """All versions of each law in a `laws.csv`, by title. Raises Unreadable, naming the line, for a row that is not of its form."""
     found: dict[str, list[LawFacts]] = {}
     reader = csv.DictReader(read_text(path).splitlines())
     if tuple(reader.fieldnames or ()) != _COLUMNS:
@@ -89,18 +94,26 @@ def load_register(path: Path = REGISTER) -> Mapping[str, tuple[LawFacts, ...]]:
 
 
 def write_register(path: Path, laws: Iterable[Law], cited: Iterable[str]) -> int:
-    """Write every version of the `cited` titles; rows of versions that `laws` does not contain are kept. Returns the number of rows."""
-    kept = {(row.title, row.version): row for rows in load_register(path).values() for row in rows} if path.exists() else {}
+    """Write every version of the `cited` titles; rows of versions that `laws` does not contain are kept. Returns the number of rows.
+
+    Raises BadInput if the file cannot be written.
+    """
+    kept = {(row.title, row.version): row for rows in read_register(path).values() for row in rows} if path.exists() else {}
     wanted = set(cited)
     for law in laws:
         if law.title in wanted:
             articles = _ranges(article.number for article in law.articles)
             kept[law.title, law.version] = LawFacts(law.title, law.version, law.published, law.effective, law.status, articles)
     rows = sorted((row for row in kept.values() if row.title in wanted), key=lambda row: (row.title, row.version or ""))
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(_COLUMNS)
-        writer.writerows([getattr(row, column) or "" for column in _COLUMNS] for row in rows)
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        with partial.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(_COLUMNS)
+            writer.writerows([getattr(row, column) or "" for column in _COLUMNS] for row in rows)
+        partial.replace(path)
+    except OSError as error:
+        raise BadInput(f"写不了 {path}：{error.strerror}。") from error
     return len(rows)
 
 
@@ -129,30 +142,38 @@ def citation_problem(citation: Citation, versions: Sequence[Citable], day: date)
         standing = _standing(cited, versions, day)
         kind = "unknown" if standing == "unknown" else "wrong"
         return kind, f"《{citation.law}》{citation.version or ''}在 {day} {_WHY_NOT.get(standing, '没有施行')}"
-    if not current.has(citation.article):
+    if citation.article and not current.has(citation.article):
         return "wrong", f"《{citation.law}》（{current.version}）没有{citation.article}"
     return None
 
 
 def without_nonexistent(entry: Entry, register: Mapping[str, Sequence[LawFacts]]) -> tuple[Entry, list[str]]:
     """The entry without citations of articles that no version of their law has, and a note in Chinese for each that was left out."""
-    wrong = [c for c in entry.basis if c.law in register and c.article and not any(law.has(c.article) for law in register[c.law])]
+    wrong = [c for c in entry.basis if c.article and not _may_exist(c, register.get(c.law, ()))]
     if not wrong:
         return entry, []
     basis = tuple(c for c in entry.basis if c not in wrong)
     return replace(entry, basis=basis), [f"《{c.law}》没有{c.article}，已略去这处依据，条目保留" for c in wrong]
 
 
+def _may_exist(citation: Citation, versions: Sequence[LawFacts]) -> bool:
+    """Whether some version whose articles are known (the cited one, if it is) has the article; True where none is known."""
+    known = [law for law in versions if law.articles]
+    cited = [law for law in known if law.version == citation.version]
+    return not known or any(law.has(citation.article) for law in cited or known)
+
+
 def change_notice(citation: Citation, register: Mapping[str, Sequence[LawFacts]], day: date) -> str | None:
     """What a reader must know about time: the cited version was replaced, or will be on a known day. None when all is as cited."""
     versions = register.get(citation.law, ())
-    cited = [law for law in versions if law.version == citation.version]
+    current = in_force(versions, day)
+    cited = [law for law in versions if law.version == citation.version] if citation.version else [current] if current else []
     if not cited:
         return None
     standing = _standing(cited, versions, day)
     if standing in ("superseded", "repealed"):
         return "此处引用的文本" + ("已有新版，以新版为准" if standing == "superseded" else "已废止")
-    later = [law.version for law in versions if law.version and law.version > day.isoformat()]
+    later = [law.version for law in versions if law.version and law.version > max(day.isoformat(), cited[0].version or "")]
     return f"{min(later)} 起施行新的文本，条号可能变化" if later else None
 
 
@@ -166,23 +187,28 @@ def check(entries: Iterable[Entry], laws: Mapping[str, Sequence[Law]] | None, da
     for entry in entries:
         for citation in entry.basis:
             versions: Sequence[Citable] = register.get(citation.law, ()) if laws is None else laws.get(citation.law, ())
-            problem = citation_problem(citation, versions, day)
+            problem = citation_problem(citation, versions, day) or (_paragraph_problem(citation, laws, day) if laws else None)
             found += [Problem(entry.id, *problem)] if problem else []
         if laws is not None and entry.basis and entry.kind != "passage":
             found += [
-                Problem(entry.id, "number", f"“{number}”不在所引法条里") for number in unsupported(entry, _cited_texts(entry, laws, day))
+                Problem(entry.id, "number", f"“{number}”不在所引法条里")
+                for number in unsupported(entry, [_cited_text(citation, laws, day) for citation in entry.basis])
             ]
     return found
 
 
-def _cited_texts(entry: Entry, laws: Mapping[str, Sequence[Law]], day: date) -> list[str]:
-    texts = []
-    for citation in entry.basis:
-        versions = laws.get(citation.law, ())
-        law = next((v for v in versions if v.version == citation.version), None) or in_force(versions, day)
-        article = law.article(citation.article) if law else None
-        texts += [article.text] if article else []
-    return texts
+def _paragraph_problem(citation: Citation, laws: Mapping[str, Sequence[Law]], day: date) -> tuple[str, str] | None:
+    """Where an article has fewer lines than the cited paragraph's number, there is no such paragraph."""
+    if citation.paragraph and citation.paragraph > len(_cited_text(citation, laws, day).splitlines()):
+        return "wrong", f"{citation}不存在"
+    return None
+
+
+def _cited_text(citation: Citation, laws: Mapping[str, Sequence[Law]], day: date) -> str:
+    versions = laws.get(citation.law, ())
+    law = next((v for v in versions if v.version == citation.version), None) or in_force(versions, day)
+    article = law.article(citation.article) if law else None
+    return article.text if article else ""
 
 
 def _standing(cited: Sequence[Version], versions: Sequence[Version], day: date) -> Standing:
@@ -195,7 +221,10 @@ def _key(article: str) -> str:
     found = _NUMBER.match(article)
     if found is None:
         return article
-    number = str(number_value(found[2])) + (f"-{number_value(found[4])}" if found[4] else "")
+    try:
+        number = str(number_value(found[2])) + (f"-{number_value(found[4])}" if found[4] else "")
+    except KeyError:
+        return article
     return number if found[1] else f"n{number}"
 
 

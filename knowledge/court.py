@@ -25,6 +25,7 @@ ROLES = {
 
 
 FLOOR = 2
+"""Questions a leaf should have at least, where the taxonomy does not say."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from fractions import Fraction
 from knowledge.entry import Entry
 from knowledge.numerals import AMOUNT_NUMERALS, number_value
 
-_NUMBER = rf"(?:\d+(?:\.\d+)?\s?[万亿]?|[{AMOUNT_NUMERALS}]+)"
+_NUMBER = rf"(?:\d{{1,3}}(?:,\d{{3}})+|\d+(?:\.\d+)?\s?[百千万亿]*|[{AMOUNT_NUMERALS}]+)"
 _UNITS = {
     "工作日": "工作日",
     "个工作日": "工作日",
@@ -33,14 +33,14 @@ _UNITS = {
 }
 _UNIT = "|".join(sorted(_UNITS, key=len, reverse=True))
 _DATE = re.compile(
-    r"\d{4}\s*年(\s*\d{1,2}\s*月(\s*\d{1,2}\s*日)?)?|\d{1,2}\s*月\s*\d{1,2}\s*日|[零〇一二三四五六七八九]{4}年|[一二三四五六七八九十]+月[一二三四五六七八九十]+日"
+    r"\d{4}/\d{1,2}/\d{1,2}|\d{4}\s*年(\s*\d{1,2}\s*月(\s*\d{1,2}\s*日)?)?|\d{1,2}\s*月\s*\d{1,2}\s*日|[零〇一二三四五六七八九]{4}年|[一二三四五六七八九十]+月[一二三四五六七八九十]+日"
 )
-_SHARE = re.compile(rf"(百|千|万)分之({_NUMBER})|({_NUMBER})分之({_NUMBER})|(\d+(?:\.\d+)?)\s*([%％‰])|(\d)/(\d)")
-_COUNT = re.compile(rf"({_NUMBER})\s*(?:多)?({_UNIT})")
-_HALF = re.compile(r"半(年|个月|月)|([一二两三四五六七八九十])年半")
+_SHARE = re.compile(rf"(百|千|万)分之({_NUMBER})|({_NUMBER})分之({_NUMBER})|(\d+(?:\.\d+)?)\s*([%％‰])|(?<![\d/])([1-9])/([1-9])(?![\d/])")
+_COUNT = re.compile(rf"({_NUMBER})\s*[多余]?({_UNIT})")
+_HALF = re.compile(r"(?:([一二两三四五六七八九十])个)?半(年|个月|月)|([一二两三四五六七八九十])年半")
 # 第九条, 第三天 count in a row; 一天, 一人 are ways of speaking.
-_ORDINAL = re.compile(rf"第\s*[{AMOUNT_NUMERALS}\d]+\s*(?:条|款|项|年|次|个月|个|天|日)|(?<![{AMOUNT_NUMERALS}])[一两](?:天|人)")
-_LPR = re.compile(r"[一五](?:年)期")
+_ORDINAL = re.compile(rf"第\s*[{AMOUNT_NUMERALS}\d]+\s*(?:条|款|项|年|次|个月|个|天|日)|(?<![{AMOUNT_NUMERALS}])(?:一天|[一两]人)")
+_LPR = re.compile(r"[一五]年期(?:以上)?(?=\s*(?:LPR|贷款市场报价))", re.IGNORECASE)
 _DOUBLE = re.compile(r"双倍|加倍")
 
 Figure = tuple[Fraction, str]
@@ -52,8 +52,7 @@ def figures(text: str) -> dict[str, Figure]:
     found: dict[str, Figure] = {}
     text = _LPR.sub("", _DATE.sub("", _ORDINAL.sub("", text)))
     for match in _HALF.finditer(text):
-        whole = Fraction(number_value(match[2])) * 12 if match[2] else Fraction(0)
-        found[match[0]] = (whole + 6, "月") if match[1] != "个月" and match[1] != "月" else (Fraction(15), "日")
+        found[match[0]] = _half(match)
     for match in _DOUBLE.finditer(text):
         found[match[0]] = (Fraction(2), "倍")
     text = _DOUBLE.sub("", _HALF.sub("", text))
@@ -73,11 +72,20 @@ def unsupported(entry: Entry, cited: Iterable[str]) -> list[str]:
     return [number for number, figure in figures(said).items() if figure not in known | covered and number not in explained]
 
 
+def _half(match: re.Match[str]) -> Figure:
+    """半年 and 一年半 in months, 半个月 in days, 三个半月 in months and a half."""
+    if match[3]:
+        return Fraction(number_value(match[3]) * 12 + 6), "月"
+    if match[2] == "年":
+        return Fraction(6), "月"
+    return (number_value(match[1]) + Fraction(1, 2), "月") if match[1] else (Fraction(15), "日")
+
+
 def _share(match: re.Match[str]) -> Fraction:
     if match[1]:
         return _value(match[2]) / {"百": 100, "千": 1000, "万": 10_000}[match[1]]
     if match[3]:
-        return _value(match[4]) / _value(match[3])
+        return _value(match[4]) / (_value(match[3]) or 1)
     if match[7]:
         return Fraction(int(match[7]), int(match[8]))
     return Fraction(match[5]) / (1000 if match[6] == "‰" else 100)
@@ -89,7 +97,8 @@ def _common(value: Fraction, unit: str) -> Figure:
 
 
 def _value(number: str) -> Fraction:
-    digits = re.match(r"\d+(?:\.\d+)?", number)
+    digits = re.match(r"\d{1,3}(?:,\d{3})+|\d+(?:\.\d+)?", number)
     if digits is None:
         return Fraction(number_value(number))
-    return Fraction(digits[0]) * {"": 1, "万": 10_000, "亿": 100_000_000}[number[digits.end() :].strip()]
+    unit = number[digits.end() :].strip()
+    return Fraction(digits[0].replace(",", "")) * (number_value(f"一{unit}") if unit else 1)

@@ -135,6 +135,12 @@ def all_published(db: Db) -> list[Published]:
     return [_published(item) for item in rows(db, "SELECT * FROM entries WHERE state = 'published' ORDER BY id")]
 
 
+def published_on_topic(db: Db, topic: str) -> list[Published]:
+    """The published entries of one leaf, by id."""
+    found = rows(db, "SELECT * FROM entries WHERE state = 'published' AND json_extract(body, '$.topic') = ? ORDER BY id", topic)
+    return [_published(item) for item in found]
+
+
 def waiting_for_review(db: Db) -> list[Entry]:
     """Drafts and entries in review, newest first."""
     found = rows(db, "SELECT body, state FROM entries WHERE state IN ('draft', 'review') ORDER BY updated_at DESC")

@@ -9,7 +9,7 @@ the same colloquial term, and an empty `legal` takes the term out. Columns:
 """
 
 import csv
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -75,52 +75,63 @@ class Thesaurus:
                 if term in self._meant and not any(taken[start : start + length]):
                     taken[start : start + length] = b"\x01" * length
                     found.append((start, term))
-        kept = sorted(found[:MOST])
-        meant = (Expansion(term, other) for _, term in kept for other in self._meant[term] if other not in text)
-        return list({expansion.meant: expansion for expansion in meant}.values())
+        says_more = [(start, term) for start, term in found if any(other not in text for other in self._meant[term])]
+        meant: dict[str, Expansion] = {}
+        for _, term in sorted(says_more[:MOST]):
+            for other in self._meant[term]:
+                if other not in text:
+                    meant.setdefault(other, Expansion(term, other))
+        return list(meant.values())
 
 
-def load_thesaurus(own: Path | None = None, topics: Collection[str] | None = None) -> tuple[Thesaurus, list[Refused]]:
+def load_thesaurus(
+    own: Path | None = None, topics: Collection[str] | None = None, clean: Callable[[str], str] = str.lower
+) -> tuple[Thesaurus, list[Refused]]:
     """The shipped table with the court's own in front, and the rows of either that cannot be used, with file and line.
 
-    `topics` are the known codes (leaves and groups); None accepts any. A file that cannot be read at all is refused as a whole.
+    `topics` are the known codes (leaves and groups); None accepts any. `clean` makes a term of the court's look as questions do when
+    they are searched. A file that cannot be read at all is refused as a whole.
     """
     shipped, refused = read_rows(SHIPPED, topics)
     if own is None or not own.exists():
         return Thesaurus(shipped), refused
-    ours, also_refused = read_rows(own, topics)
+    ours, also_refused = read_rows(own, topics, clean)
     replaced = {row.colloquial for row in ours}
-    return Thesaurus(
-        [*(row for row in ours if row.legal), *(row for row in shipped if row.colloquial not in replaced)]
-    ), refused + also_refused
+    one_way = (row._replace(direction="→") if row.legal in replaced else row for row in shipped)
+    kept = [row for row in one_way if row.colloquial not in replaced]
+    return Thesaurus([*(row for row in ours if row.legal), *kept]), refused + also_refused
 
 
-def read_rows(path: Path, topics: Collection[str] | None = None) -> tuple[list[Row], list[Refused]]:
+def read_rows(
+    path: Path, topics: Collection[str] | None = None, clean: Callable[[str], str] = str.lower
+) -> tuple[list[Row], list[Refused]]:
     """The usable rows of one table, and the others with line and reason."""
-    try:
-        reader = csv.DictReader(read_text(path).splitlines())
-    except Unreadable as error:
-        return [], [Refused(path, None, str(error))]
-    if tuple(name.strip() for name in reader.fieldnames or ()) != COLUMNS:
-        return [], [Refused(path, None, f"表头应是 {','.join(COLUMNS)}")]
     rows: list[Row] = []
     refused: list[Refused] = []
-    seen: set[tuple[str, str]] = set()
-    for fields in reader:
-        row = Row(*((fields[name] or "").strip().lower() for name in COLUMNS[:2]), *((fields[name] or "").strip() for name in COLUMNS[2:]))
-        problem = _problem(fields, row, topics) or ("与前面的一行重复" if row[:2] in seen else None)
-        if problem:
-            refused.append(Refused(path, reader.line_num, problem))
-        else:
-            seen.add(row[:2])
-            rows.append(row)
+    try:
+        reader = csv.DictReader(read_text(path).splitlines())
+        reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
+        if tuple(reader.fieldnames) != COLUMNS:
+            return [], [Refused(path, None, f"表头应是 {','.join(COLUMNS)}")]
+        seen: set[tuple[str, str]] = set()
+        for fields in reader:
+            said, meant, direction, topic = ((fields[name] or "").strip() for name in COLUMNS)
+            row = Row(clean(said).strip(), clean(meant).strip(), direction, topic)
+            problem = _problem(fields, row, topics) or ("与前面的一行重复" if row[:2] in seen else None)
+            if problem:
+                refused.append(Refused(path, reader.line_num, problem))
+            else:
+                seen.add(row[:2])
+                rows.append(row)
+    except (Unreadable, csv.Error) as error:
+        return [], [Refused(path, None, str(error) if isinstance(error, Unreadable) else "表格写法有误，请检查引号是否成对")]
     return rows, refused
 
 
 def _problem(fields: Mapping[str | None, object], row: Row, topics: Collection[str] | None) -> str | None:
     if None in fields or not row.colloquial:
         return f"应有 {len(COLUMNS)} 列，第一列不能空"
-    if max(len(row.colloquial), len(row.legal)) > LONGEST or len(row.colloquial) < 2:
+    if max(len(row.colloquial), len(row.legal)) > LONGEST or len(row.colloquial) < 2 or len(row.legal) == 1:
         return f"“{row.colloquial[:LONGEST]}”：每个词 2 到 {LONGEST} 个字"
     if row.colloquial == row.legal:
         return f"“{row.colloquial}”两边是同一个词"

@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from knowledge.citations import LawFacts, change_notice, check, citation_problem, load_register, without_nonexistent, write_register
+from knowledge.citations import (
+    LawFacts,
+    change_notice,
+    check,
+    citation_problem,
+    load_register,
+    read_register,
+    without_nonexistent,
+    write_register,
+)
 from knowledge.entry import Citation, Entry
 from knowledge.errors import Unreadable
 from knowledge.figures import figures, unsupported
@@ -61,14 +70,27 @@ def problem_of_unknown_standing() -> str:
         ("双倍", 2, "倍"),
         ("二倍", 2, "倍"),
         ("满十六周岁", 16, "岁"),
+        ("三个半月", Fraction(7, 2), "月"),
+        ("半个月", 15, "日"),
+        ("1,000元", 1000, "元"),
+        ("2千元", 2000, "元"),
+        ("5百万元", 5_000_000, "元"),
+        ("两天内", 2, "日"),
+        ("五年期间", 60, "月"),
+        ("六十余日", 60, "日"),
+        ("三分之二或者2/3", Fraction(2, 3), "份"),
     ],
 )
 def test_numbers_are_read_however_they_are_written(text: str, value: int | Fraction, unit: str) -> None:
-    assert list(figures(text).values()) == [(Fraction(value), unit)]
+    assert set(figures(text).values()) == {(Fraction(value), unit)}
 
 
 def test_dates_article_numbers_and_turns_of_speech_are_no_figures() -> None:
-    assert figures("2027年1月1日起，第九条第二款，第三天，少一天也不行，二〇二五年，八月二十日，一年期LPR，一人公司") == {}
+    assert (
+        figures("2027年1月1日起，第九条第二款，第三天，少一天也不行，二〇二五年，八月二十日，一年期LPR，一人公司，2024/05/06前，12/31")
+        == {}
+    )
+    assert figures("零分之五，1/0") is not None
 
 
 def test_a_number_no_cited_article_holds_is_named_unless_explained() -> None:
@@ -88,13 +110,12 @@ def test_laws_csv_is_written_from_texts_and_keeps_what_is_announced(tmp_path: Pa
     )
     inserted = replace(NEW, articles=tuple(Article(n, "", "") for n in ("第一条", "第二条", "第二条之一", "第四条")))
     assert write_register(path, [OLD, inserted], ["甲法"]) == 3
-    load_register.cache_clear()
-    old, new, announced = load_register(path)["甲法"]
+    old, new, announced = read_register(path)["甲法"]
     assert new.articles == "1..2 2-1 4"
     assert [new.has(n) for n in ("第一条", "第二条之一", "第三条", "第四条")] == [True, True, False, True]
     assert old.has("第二条") and announced.has("第九百条")
     cited = Citation("甲法", "第一条", "2021-01-01")
-    register = load_register(path)
+    register = read_register(path)
     assert change_notice(cited, register, TODAY) == "2027-01-01 起施行新的文本，条号可能变化"
     assert change_notice(cited, register, date(2027, 1, 1)) == "此处引用的文本已有新版，以新版为准"
     assert change_notice(Citation("别的法", "第一条", "2021-01-01"), register, TODAY) is None
@@ -104,10 +125,10 @@ def test_a_broken_laws_csv_is_refused_by_line(tmp_path: Path) -> None:
     path = tmp_path / "laws.csv"
     path.write_text("title,version\n甲法,2020-01-01\n", encoding="utf-8")
     with pytest.raises(Unreadable, match="表头"):
-        load_register(path)
+        read_register(path)
     path.write_text("title,version,published,effective,status,articles\n甲法,2020-01-01\n", encoding="utf-8")
     with pytest.raises(Unreadable, match="第 2 行"):
-        load_register(path)
+        read_register(path)
 
 
 def test_an_article_that_does_not_exist_is_left_out_and_named_with_file_and_line(tmp_path: Path) -> None:
@@ -120,6 +141,26 @@ def test_an_article_that_does_not_exist_is_left_out_and_named_with_file_and_line
     assert [str(item) for item in reading.refused] == ["表.csv 第 2 行：《中华人民共和国民法典》没有第九千条，已略去这处依据，条目保留"]
     entry, notes = without_nonexistent(reading.entries[0], load_register())
     assert entry == reading.entries[0] and notes == []
+
+
+def test_citing_a_whole_law_is_no_mistake_and_a_paragraph_must_exist() -> None:
+    laws = {"甲法": (OLD, NEW)}
+    whole = Entry("A-1", "问", "答", basis=(Citation("甲法", ""),))
+    assert check([whole], laws, TODAY) == []
+    beyond = Entry("A-2", "问", "答", basis=(Citation("甲法", "第一条", "2021-01-01", 2),))
+    assert [str(problem) for problem in check([beyond], laws, TODAY)] == ["A-2：《甲法》第一条第二款不存在"]
+
+
+def test_an_announced_version_says_nothing_about_articles() -> None:
+    known = LawFacts("甲法", "2021-01-01", None, "2021-01-01", "有效", "1..9")
+    announced = LawFacts("甲法", "2027-01-01", None, "2027-01-01", "尚未生效", "")
+    register = {"甲法": (known, announced)}
+    entry = Entry("A-1", "问", "答", basis=(Citation("甲法", "第九十条", "2021-01-01"), Citation("甲法", "第三条", "2021-01-01")))
+    left, notes = without_nonexistent(entry, register)
+    assert [c.article for c in left.basis] == ["第三条"] and len(notes) == 1
+    assert change_notice(Citation("甲法", "第三条", "2027-01-01"), register, date(2027, 2, 1)) is None
+    assert "2027-01-01 起" in (change_notice(Citation("甲法", "第三条"), register, TODAY) or "")
+    assert not known.has("附件一")
 
 
 def test_bare_numbering_is_kept_apart() -> None:

@@ -780,7 +780,7 @@ def test_each_mistake_in_content_is_named_with_file_and_line_and_the_rest_loads(
     assert result.exit_code == 0
     for said in (
         "本院.yaml 第 6 行：缺少 answer",
-        "本院.yaml 第 9 行：不认识的主题“Z99”",
+        "本院.yaml 第 9 行：不认识的主题“Z99”，已略去，条目保留",
         "本院.yaml 第 13 行：《中华人民共和国民法典》没有第一千三百条，已略去这处依据，条目保留",
         "本院.yaml 第 20 行：编号“Q-1”与 本院.yaml 第 1 行 重复，只保留先出现的一条",
         "本院.yaml 第 24 行：问法“这句话两条都想要”已属于“Q-1”（本院.yaml 第 1 行），已略去，条目保留",
@@ -788,7 +788,7 @@ def test_each_mistake_in_content_is_named_with_file_and_line_and_the_rest_loads(
         assert said in result.stdout, result.stdout
     items = look(data_dir, "SELECT body FROM entries WHERE origin = 'files' AND state = 'published' ORDER BY id")
     kept = {entry.id: entry for entry in (Entry.from_json(item["body"]) for item in items)}
-    assert sorted(kept) == ["Q-1", "Q-4", "Q-5"]
+    assert sorted(kept) == ["Q-1", "Q-3", "Q-4", "Q-5"] and kept["Q-3"].topic is None
     assert [citation.article for citation in kept["Q-4"].basis] == ["第五百七十七条"] and kept["Q-5"].wordings == ("这句话是自己的",)
 
 

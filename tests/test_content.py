@@ -39,9 +39,10 @@ def test_no_answer_names_a_calculator_and_none_promises(entries: list[Entry]) ->
         assert "计算器" not in text and "我院" not in text and "本院承诺" not in text, entry.id
 
 
-def test_what_an_entry_links_to_links_back(entries: list[Entry]) -> None:
-    """Entries of one leaf differ by party, stage or number: none of them stands alone, and no link leads nowhere."""
+def test_no_entry_stands_alone_in_its_leaf_and_every_link_leads_somewhere(entries: list[Entry]) -> None:
+    """Entries of one leaf differ by party, stage or number: a link joins each with a neighbour."""
     related = {entry.id: set(entry.related) for entry in entries}
+    assert set().union(*related.values()) <= set(related)
     siblings: dict[str, set[str]] = {}
     for entry in entries:
         if entry.kind == "faq":
@@ -55,7 +56,7 @@ def test_what_an_entry_links_to_links_back(entries: list[Entry]) -> None:
 def test_every_entry_is_complete(entries: list[Entry]) -> None:
     ids = {entry.id for entry in entries}
     for entry in entries:
-        assert entry.basis and len(entry.wordings) >= 6, entry.id
+        assert entry.topic and entry.basis and len(entry.wordings) >= 6, entry.id
         assert set(entry.related) <= ids - {entry.id}, entry.id
         if entry.kind == "faq":
             assert 120 <= len(entry.answer) <= 420 and entry.steps and entry.elsewhere, entry.id

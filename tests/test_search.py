@@ -211,12 +211,26 @@ def test_what_means_the_same_is_no_contradiction(asked: str, known: str) -> None
     assert conflicts(asked, known) == conflicts(known, asked) == []
 
 
-def test_pairs_that_swap_something_are_never_answered_with_the_others_answer(answering: Answering) -> None:
-    """The 80 pairs of the golden set: how many are told apart is a figure that must not fall; a direct wrong answer is the harm."""
+def test_pairs_that_turn_the_law_round_are_seldom_answered_with_the_wrong_side(answering: Answering) -> None:
+    """The golden pairs: a direct wrong answer is the harm, and how many there are may only fall."""
     pairs = [json.loads(line) for line in (ROOT / "tests" / "golden" / "pairs.jsonl").read_text(encoding="utf-8").splitlines()]
     wrong = [pair["q"] for pair in pairs if answering.reply_to(pair["q"]).as_json()["entry"] in pair["not"]]
-    # The first version's figure is 23 of 80; it may only fall.
-    assert len(wrong) <= 25, wrong
+    # Measured when this exam was new: 35 of 369.
+    assert len(wrong) <= 40, wrong
+
+
+def test_direct_answers_are_right_and_what_nothing_answers_gets_none(answering: Answering) -> None:
+    """The rest of the exam, with some room below what was measured when it was new (218 of 219 right; 5 of 304)."""
+
+    def answered(name: str) -> list[tuple[list[str], str]]:
+        rows = [json.loads(line) for line in (ROOT / "tests" / "golden" / name).read_text(encoding="utf-8").splitlines()]
+        found = [(row["expect"], answering.reply_to(row["q"]).as_json()["entry"]) for row in rows]
+        return [(expect, entry) for expect, entry in found if entry]
+
+    direct = answered("answerable.jsonl")
+    assert len(direct) >= 180
+    assert sum(entry in expect for expect, entry in direct) >= 0.97 * len(direct)
+    assert len(answered("unanswerable.jsonl")) <= 9
 
 
 # --- confidence -----------------------------------------------------------------------------------------------------------

@@ -56,8 +56,6 @@ def test_our_yaml(tmp_path: Path) -> None:
     ("item", "reason"),
     [
         ("- id: X\n  question: 问\n", "缺少 answer"),
-        ("- id: X\n  question: 问\n  answer: 答\n  topic: Z99\n", "不认识的主题“Z99”"),
-        ("- id: X\n  question: 问\n  answer: 答\n", "缺少 topic"),
         ("- id: X\n  question: 问\n  answer: 答\n  topic: B01\n  anwser: 错\n", "不认识的字段：anwser"),
         ("- id: 7\n  question: 问\n  answer: 答\n  topic: B01\n", "id 应是文字"),
         ("- id: X\n  question: 问\n  answer: 答\n  topic: B01\n  wordings: 一句\n", "wordings 应是列表"),
@@ -75,6 +73,14 @@ def test_a_wrong_item_is_refused_with_its_line_and_the_rest_loads(tmp_path: Path
     assert [entry.id for entry in reading.entries] == ["B01-1"]
     (refused,) = reading.refused
     assert refused.row == 1 and reason in refused.reason
+
+
+def test_an_unknown_topic_is_left_out_and_named_and_none_is_no_mistake(tmp_path: Path) -> None:
+    """As in a court's own tables: an upgrade with another taxonomy must not take a published answer away."""
+    items = "- id: X\n  question: 问\n  answer: 答\n  topic: Z99\n- id: Y\n  question: 又问\n  answer: 答\n"
+    reading = read_source(save(tmp_path / "B.yaml", items), topics={"B01"})
+    assert [(entry.id, entry.topic) for entry in reading.entries] == [("X", None), ("Y", None)]
+    assert [str(item) for item in reading.refused] == ["B.yaml 第 1 行：不认识的主题“Z99”，已略去，条目保留"]
 
 
 def test_line_numbers_count_from_the_items_own_line(tmp_path: Path) -> None:

@@ -86,8 +86,8 @@ async def test_an_answer_leads_to_those_it_links_to(visitor: Visitor, running: R
     assert "依据" in visitor.sees() and "解决了" in visitor.sees()
     await visitor.presses("没解决")
     assert "XQ-2026-0001" in visitor.sees()
-    row = running.app.database.read(lambda db: db.execute("SELECT band, entry_id FROM askings ORDER BY id LIMIT 1").fetchone()).result()
-    assert row[0] == "answer" and row[1] != "B01-2"
+    rows = running.app.database.read(lambda db: db.execute("SELECT entry_id, feedback FROM askings ORDER BY id").fetchall()).result()
+    assert rows[0] == ("B01-2", None) and rows[1][0] != "B01-2" and rows[1][1] == "unsolved"
 
 
 async def test_unsolved_answer_becomes_a_need_once(visitor: Visitor, running: Running) -> None:

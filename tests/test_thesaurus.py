@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from indexing.words import clean
 from knowledge.court import topic_codes
 from knowledge.thesaurus import SHIPPED, Row, Thesaurus, load_thesaurus, read_rows
 
@@ -53,6 +54,30 @@ def test_bad_rows_are_named_with_file_and_line_and_the_rest_loads(tmp_path: Path
     (tmp_path / "x.csv").write_text("a,b\n", encoding="utf-8")
     assert "表头" in str(read_rows(tmp_path / "x.csv")[1][0])
     assert load_thesaurus(tmp_path / "none.csv")[1] == []
+
+
+def test_headers_with_spaces_and_broken_quotes_stop_nothing(tmp_path: Path) -> None:
+    own = tmp_path / "thesaurus.csv"
+    own.write_text("colloquial, legal, direction , topic\n石老人,崂山区,→,\n", encoding="utf-8")
+    assert load_thesaurus(own)[1] == [] and said(load_thesaurus(own)[0], "石老人") == ["石老人 → 崂山区"]
+    own.write_text(HEAD + '老赖,"' + "长" * 140_000, encoding="utf-8")
+    rows, refused = read_rows(own)
+    assert rows == [] and "引号" in str(refused[0])
+
+
+def test_a_term_taken_out_is_out_in_both_directions_and_terms_are_cleaned_as_questions_are(tmp_path: Path) -> None:
+    both = next(row for row in load_thesaurus()[0].rows if row.direction == "↔")
+    own = tmp_path / "thesaurus.csv"
+    own.write_text(HEAD + f"{both.legal},,,\n薪資拖延,拖欠工资,→,\n诉讼,诉,→,\n", encoding="utf-8")
+    merged, refused = load_thesaurus(own, clean=clean)
+    assert [expansion for expansion in merged.expansions(both.legal) if expansion.meant == both.colloquial] == []
+    assert said(merged, clean("薪資拖延")) == ["薪资拖延 → 拖欠工资"]
+    assert [item.row for item in refused] == [4]
+
+
+def test_terms_that_add_nothing_leave_room_for_those_that_do() -> None:
+    rows = [Row(f"第{n}个说法啊", "欠条", "→", "") for n in "一二三四五六"] + [Row("跑路", "下落不明", "→", "")]
+    assert said(Thesaurus(rows), "欠条" + "".join(row.colloquial for row in rows)) == ["跑路 → 下落不明"]
 
 
 def test_the_shipped_table_is_sound_and_large_enough() -> None:

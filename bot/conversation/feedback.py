@@ -18,7 +18,6 @@ from knowledge.court import Court
 from knowledge.database import Db
 from knowledge.ledger.deadlines import Calendar
 from knowledge.ledger.needs import Asking, asking_of, move, open_need, record_asking, set_feedback
-from knowledge.library import Published
 
 
 def router() -> Router:
@@ -52,14 +51,17 @@ async def on_choice(
         if item is None or not answering.may_answer(item):
             set_feedback(db, asking["id"], "none_of_these")
             return log_need(db, mail, turn, asking["id"], court, calendar)
-        _answer_with(db, mail, turn, item, asking["id"], answering)
+        db.execute(
+            "UPDATE askings SET band = 'answer', entry_id = ?, entry_hash = ? WHERE id = ?", [item.entry.id, item.hash, asking["id"]]
+        )
+        show_answer(db, mail, turn, item, asking["id"], answering)
         return "answered"
 
     await turn.close("answered", doing=choose)
 
 
 async def on_related(query: CallbackQuery, callback_data: RelatedButton, turn: Turn, answering: Answering) -> None:
-    """An entry that the answer links to was tapped: it answers now. The buttons above stay, for there may be another."""
+    """An entry that the answer links to was tapped. An asking of its own: what is said of either answer is said of that one."""
 
     def show(db: Db, mail: Mail) -> Outcome:
         asking = asking_of(db, callback_data.asking, turn.asker.id)
@@ -67,16 +69,12 @@ async def on_related(query: CallbackQuery, callback_data: RelatedButton, turn: T
         if asking is None or item is None or not answering.may_answer(item):
             mail.reply(replies.say(replies.STALE_BUTTON))
             return "conversation"
-        _answer_with(db, mail, turn, item, asking["id"], answering)
+        followed = Asking(asking["text"] or "", "answer", item.entry.id, item.hash, reasons=("点开了相关问题",))
+        asking_id = record_asking(db, followed, turn.at, turn.incoming.id, turn.asker.id, turn.asker.person_id)
+        show_answer(db, mail, turn, item, asking_id, answering)
         return "answered"
 
     await turn.close("answered", doing=show)
-
-
-def _answer_with(db: Db, mail: Mail, turn: Turn, item: Published, asking_id: int, answering: Answering) -> None:
-    """From now on this entry is the asking's answer: what the asker says of it is said of this one."""
-    db.execute("UPDATE askings SET band = 'answer', entry_id = ?, entry_hash = ? WHERE id = ?", [item.entry.id, item.hash, asking_id])
-    show_answer(db, mail, turn, item, asking_id, answering)
 
 
 async def on_feedback(query: CallbackQuery, callback_data: FeedbackButton, turn: Turn, court: Court, calendar: Calendar) -> None:

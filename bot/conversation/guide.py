@@ -5,6 +5,7 @@ from aiogram.filters import Command, CommandObject, CommandStart
 from aiogram.types import CallbackQuery, Message
 
 from bot import access, replies
+from bot.answering import Answering
 from bot.outbox import Mail, Saying
 from bot.replies import ActionButton, PageButton, TopicButton
 from bot.turn import Turn
@@ -56,31 +57,31 @@ async def on_topics(query: CallbackQuery, turn: Turn, court: Court, topics: dict
     await turn.close("conversation", replies.start(court, topics))
 
 
-async def on_topic(query: CallbackQuery, callback_data: TopicButton, turn: Turn, topics: dict[str, Topic]) -> None:
+async def on_topic(query: CallbackQuery, callback_data: TopicButton, turn: Turn, topics: dict[str, Topic], answering: Answering) -> None:
     """A group shows its leaves, a leaf its questions."""
     code = callback_data.code
     leaves = [topic for topic in topics.values() if topic.group == code]
     if leaves:
         await turn.close("conversation", replies.topic_leaves(leaves[0].group_name, leaves))
     elif topic := topics.get(code):
-        await turn.close("conversation", doing=lambda db, mail: _show_leaf(db, mail, turn, topic, 0))
+        await turn.close("conversation", doing=lambda db, mail: _show_leaf(db, mail, turn, topic, 0, answering))
     else:
         await turn.close("conversation", replies.say(replies.STALE_BUTTON))
 
 
-async def on_page(query: CallbackQuery, callback_data: PageButton, turn: Turn, topics: dict[str, Topic]) -> None:
+async def on_page(query: CallbackQuery, callback_data: PageButton, turn: Turn, topics: dict[str, Topic], answering: Answering) -> None:
     """More questions of a leaf."""
     topic = topics.get(callback_data.code)
     if topic is None or callback_data.page < 0:
         await turn.close("conversation", replies.say(replies.STALE_BUTTON))
         return
-    await turn.close("conversation", doing=lambda db, mail: _show_leaf(db, mail, turn, topic, callback_data.page))
+    await turn.close("conversation", doing=lambda db, mail: _show_leaf(db, mail, turn, topic, callback_data.page, answering))
 
 
-def _show_leaf(db: Db, mail: Mail, turn: Turn, topic: Topic, page: int) -> None:
+def _show_leaf(db: Db, mail: Mail, turn: Turn, topic: Topic, page: int, answering: Answering) -> None:
     """Questions first, then guides; each page is an asking of its own, so that its buttons know what they offered."""
-    found = [p.entry for p in library.all_published(db) if p.entry.topic == topic.code and p.entry.valid_on(turn.at.date())]
-    in_order = sorted(found, key=lambda entry: entry.kind != "faq")
+    found = [item for item in library.published_on_topic(db, topic.code) if item.entry.valid_on(turn.at.date())]
+    in_order = sorted((item.entry for item in found if answering.may_answer(item)), key=lambda entry: entry.kind != "faq")
     rest = in_order[page * QUESTIONS_PER_PAGE :]
     entries = rest[:QUESTIONS_PER_PAGE]
     next_page = page + 1 if len(rest) > QUESTIONS_PER_PAGE else None

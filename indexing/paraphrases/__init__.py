@@ -2,8 +2,8 @@
 
 `lecoqa.jsonl` (questions of the LeCoQA training split, by id) and `entries.jsonl` (our own entries) teach the model, but for a
 fixed fifth that is `held_out`. Never trained on: `validation.jsonl` (LeCoQA questions of which nothing is trained on), and
-`own.jsonl`, `natural.jsonl` (our own entries), `pairs.jsonl` (minimal pairs) and `nothing.jsonl` (what no entry of ours answers),
-which with the held-out fifth calibrate confidence. README.md here reports how good the lines are.
+`own.jsonl`, `natural.jsonl` (our own entries), `pairs.jsonl` (minimal pairs) and `nothing.jsonl` (what no entry of ours answers).
+These and the held-out fifth of `lecoqa.jsonl` calibrate confidence. README.md here reports how good the lines are.
 """
 
 import hashlib

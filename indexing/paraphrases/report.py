@@ -79,7 +79,7 @@ def draw_sheet(lines: Sequence[Paraphrase], library: Mapping[str, Entry], count:
     drawn = sorted(lines, key=lambda line: hashlib.sha256(f"sheet {line.text}".encode()).digest())[:count]
     rows = []
     for line in drawn:
-        near = np.argsort(-(vectors @ vectors[ids.index(line.entry)]))[: SHOWN * 4]
+        near = np.argsort(-(vectors @ vectors[ids.index(line.entry)]))
         same_kind = [ids[i] for i in near if ids[i].isdigit() == line.entry.isdigit()][:SHOWN]
         shown = sorted(same_kind, key=lambda key: hashlib.sha256(f"{line.text} {key}".encode()).digest())
         rows.append({"entry": line.entry, "q": line.text, "shown": shown})

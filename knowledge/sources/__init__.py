@@ -103,7 +103,9 @@ def _markdown(path: Path, topics: Collection[str] | None) -> Iterator[Found | Re
         return
     if "answer" in fields:
         raise Unreadable("指南的答复写在正文里，开头不要再写 answer")
-    yield Found(from_content({**fields, "answer": body.strip()}, topics, "guide"), path, None)
+    entry, notes = from_content({**fields, "answer": body.strip()}, topics, "guide")
+    yield Found(entry, path, None)
+    yield from (Refused(path, None, note) for note in notes)
 
 
 def _table(path: Path, topics: Collection[str] | None) -> Iterator[Found | Refused]:

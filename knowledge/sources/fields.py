@@ -56,11 +56,12 @@ def content_file(path: Path, topics: Collection[str] | None) -> Iterator[Found |
             item = load_yaml(text)
             if not (isinstance(item, list) and len(item) == 1 and isinstance(item[0], dict)):
                 raise Unreadable("应是以“- id: …”开头的条目")
-            entry = from_content(item[0], topics, "faq")
+            entry, notes = from_content(item[0], topics, "faq")
         except Unreadable as error:
             yield Refused(path, line, str(error))
-        else:
-            yield Found(entry, path, line)
+            continue
+        yield Found(entry, path, line)
+        yield from (Refused(path, line, note) for note in notes)
 
 
 def _list_items(text: str) -> Iterator[tuple[int, str]]:
@@ -75,19 +76,20 @@ def _list_items(text: str) -> Iterator[tuple[int, str]]:
         line += text.count("\n", start, end)
 
 
-def from_content(fields: Mapping[str, object], topics: Collection[str] | None, kind: Kind) -> Entry:
-    """The entry of one item of our own content. Raises Unreadable for a missing, unknown or mistyped field."""
+def from_content(fields: Mapping[str, object], topics: Collection[str] | None, kind: Kind) -> tuple[Entry, list[str]]:
+    """The entry of one item of our own content, and notes in Chinese on what of it was left out (an unknown topic).
+
+    Raises Unreadable for a missing, unknown or mistyped field.
+    """
     unknown = [str(name)[:30] for name in fields if name not in _KNOWN]
     if unknown:
         raise Unreadable(f"不认识的字段：{'、'.join(unknown)}")
     texts = {name: _text(fields[name], name) for name in _TEXTS if name in fields}
     _check_required(texts)
-    topic = texts.get("topic")
-    if topics is not None and topic not in topics:
-        raise Unreadable(f"不认识的主题“{topic}”" if topic else "缺少 topic")
+    topic, notes = _topic(texts.get("topic"), topics)
     lists = {name: _texts(fields[name], name) for name in _LISTS if name in fields}
     dates = {name: _date(fields.get(name), name) for name in _DATES}
-    return Entry(
+    entry = Entry(
         id=texts["id"],
         question=texts["question"],
         answer=texts["answer"],
@@ -107,6 +109,7 @@ def from_content(fields: Mapping[str, object], topics: Collection[str] | None, k
         valid_until=dates["valid_until"],
         state=_state(texts.get("state")),
     )
+    return entry, notes
 
 
 def from_row(fields: Mapping[str, object], stem: str, topics: Collection[str] | None) -> tuple[Entry, list[str]]:
@@ -116,11 +119,7 @@ def from_row(fields: Mapping[str, object], stem: str, topics: Collection[str] | 
     """
     texts = {name: _cell(fields.get(name), name) for name in ("id", "question", "answer", "topic", "state")}
     _check_required(texts)
-    notes = []
-    topic = texts["topic"] or None
-    if topic and topics is not None and topic not in topics:
-        notes.append(f"不认识的主题“{topic[:30]}”，已略去，条目保留")
-        topic = None
+    topic, notes = _topic(texts["topic"], topics)
     basis, strange = _cited(fields.get("basis") or fields.get("articles"))
     notes += [f"依据“{text[:40]}”看不懂，已略去，条目保留；请写成《法名》第几条" for text in strange]
     entry = Entry(
@@ -134,6 +133,12 @@ def from_row(fields: Mapping[str, object], stem: str, topics: Collection[str] | 
         state=_state(texts["state"] or None),
     )
     return entry, notes
+
+
+def _topic(named: str | None, topics: Collection[str] | None) -> tuple[str | None, list[str]]:
+    if named and topics is not None and named not in topics:
+        return None, [f"不认识的主题“{named[:30]}”，已略去，条目保留"]
+    return named or None, []
 
 
 def _check_required(texts: Mapping[str, str]) -> None:
