@@ -16,7 +16,7 @@ from indexing.words import clean
 RULES = ("R5", "R8", "R10", "R11", "R2", "R3", "R6", "R7")
 """Red lines that redirect, in the order in which they are considered."""
 DANGER_FROM = 0.45
-DANGER_THINKABLE_FROM = 0.08
+DANGER_THINKABLE_FROM = 0.05
 REFUSED_FROM = 0.5
 
 LEAST_CHARACTERS = 4

@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from bot.replies import UNREVIEWED, basis_lines
 from bot.startup import Opened
 from knowledge import library
+from knowledge.entry import looking_order
 from knowledge.library import Published
 
 
@@ -70,6 +71,7 @@ class TopicsPage:
             by_leaf.setdefault(item.entry.topic or "", []).append(item)
         groups: dict[str, list[tuple[str, list[Published]]]] = {}
         for topic in self._opened.topics.values():
-            if topic.code in by_leaf:
-                groups.setdefault(topic.group_name, []).append((topic.name, by_leaf[topic.code]))
+            in_leaf = sorted(by_leaf.get(topic.code, ()), key=lambda item: looking_order(item.entry))
+            if in_leaf:
+                groups.setdefault(topic.group_name, []).append((topic.name, in_leaf))
         return list(groups.items())

@@ -112,3 +112,9 @@ class Entry:
     def valid_on(self, day: date) -> bool:
         """Whether the entry's own validity dates include `day`."""
         return (self.valid_from is None or self.valid_from <= day) and (self.valid_until is None or day <= self.valid_until)
+
+
+def looking_order(entry: Entry) -> tuple[bool, int, str]:
+    """The order for people who look through a leaf: questions before guides, B01-2 before B01-10."""
+    number = entry.id.rpartition("-")[2]
+    return entry.kind != "faq", int(number) if number.isdecimal() else 0, entry.id

@@ -12,6 +12,7 @@ from bot.turn import Turn
 from knowledge import library
 from knowledge.court import Court, Topic
 from knowledge.database import Db
+from knowledge.entry import looking_order
 from knowledge.ledger.needs import Asking, record_asking
 
 QUESTIONS_PER_PAGE = 8
@@ -81,7 +82,7 @@ async def on_page(query: CallbackQuery, callback_data: PageButton, turn: Turn, t
 def _show_leaf(db: Db, mail: Mail, turn: Turn, topic: Topic, page: int, answering: Answering) -> None:
     """Questions first, then guides; each page is an asking of its own, so that its buttons know what they offered."""
     found = [item for item in library.published_on_topic(db, topic.code) if item.entry.valid_on(turn.at.date())]
-    in_order = sorted((item.entry for item in found if answering.may_answer(item)), key=lambda entry: entry.kind != "faq")
+    in_order = sorted((item.entry for item in found if answering.may_answer(item)), key=looking_order)
     rest = in_order[page * QUESTIONS_PER_PAGE :]
     entries = rest[:QUESTIONS_PER_PAGE]
     next_page = page + 1 if len(rest) > QUESTIONS_PER_PAGE else None
