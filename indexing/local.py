@@ -14,6 +14,7 @@ import math
 import os
 import shutil
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -111,7 +112,8 @@ class LocalIndex:
             found = self.sql(f"SELECT key, terms FROM documents WHERE key IN ({','.join('?' * len(missing))})", *missing)
             if len(self._vocabulary) > MOST_VOCABULARIES:
                 self._vocabulary.clear()
-            self._vocabulary |= {key: frozenset(terms.split(" ")) for key, terms in found}
+            # Most terms stand in many documents: interned, each is held once.
+            self._vocabulary |= {key: frozenset(map(sys.intern, terms.split(" "))) for key, terms in found}
         return {key: self._vocabulary[key] for key in keys if key in self._vocabulary}
 
     def sql(self, query: str, *args: Any) -> list[Any]:
