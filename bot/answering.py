@@ -22,12 +22,13 @@ from indexing.encoder import Encoder
 from indexing.laws import ArticleHit
 from indexing.polarity import conflicts
 from indexing.search import Hit, Query, search, understand
+from indexing.spelling import Spelling
 from indexing.words import clean
 from knowledge.database import Database, open_reader
 from knowledge.entry import Entry
 from knowledge.ledger.needs import Asking
 from knowledge.library import Published, Shelf
-from knowledge.thesaurus import Expansion, Thesaurus
+from knowledge.thesaurus import Thesaurus
 
 log = logging.getLogger(__name__)
 
@@ -57,18 +58,17 @@ class Candidate:
 class Verdict:
     """What to do with one message, and why.
 
-    `kind` is the red line (R5) for band refused, the sort of small talk for conversation, else None. `searched` is the text
-    that was searched (with the question before it, when this one leans on it), `expansions` what the thesaurus added to it.
+    `kind` is the red line (R5) for band refused, the sort of small talk for conversation, else None. `query` holds the text
+    that was searched (with the question before it, when this one leans on it), its slips put right, and what the thesaurus added.
     """
 
     question: str
-    searched: str
+    query: Query
     band: Band
     kind: str | None
     candidates: tuple[Candidate, ...]
     articles: tuple[ArticleHit, ...]
     frames: tuple[str, ...]
-    expansions: tuple[Expansion, ...]
     reasons: tuple[str, ...]
     milliseconds: float
 
@@ -126,9 +126,11 @@ class Answering:
         opened: Opened,
         clock: Callable[[], datetime],
         thesaurus: Thesaurus,
+        spelling: Spelling,
         only_reviewed: bool = False,
     ) -> None:
-        self._encoder, self._calibration, self._clock, self._thesaurus = encoder, calibration, clock, thesaurus
+        self._encoder, self._calibration, self._clock = encoder, calibration, clock
+        self._thesaurus, self._spelling = thesaurus, spelling
         # Its own connection: a question never waits behind what others are writing.
         self._shelf = Shelf(open_reader(database.path))
         self._only_reviewed = only_reviewed
@@ -145,30 +147,36 @@ class Answering:
         """
         began = time.perf_counter()
         opened = self.opened
-        rule = refusal(question)
-        talk = None if rule else small_talk(question)
-        leaning = before if before and not rule and not talk and _leans(question) else None
-        searched = f"{leaning} {question}"[-LONGEST_QUESTION:] if leaning else question[:LONGEST_QUESTION]
-        query = understand(self._encoder, searched, self._thesaurus)
-        candidates = self._candidates(opened, query, question, k)
+        query = self._understand(opened, question[:LONGEST_QUESTION])
+        # Who types in distress slips, too.
+        rule = refusal(question) or (refusal(query.text) if query.corrections else None)
+        talk = None if rule else small_talk(query.text)
+        said = query.text
+        leaning = before if before and not rule and not talk and _leans(said) else None
+        if leaning:
+            query = self._understand(opened, f"{leaning} {question}"[-LONGEST_QUESTION:])
+        candidates = self._candidates(opened, query, said, k)
         band, reasons = self._band(rule, talk, candidates)
         articles = self._articles(opened, query) if band in ("offer", "need") else ()
         if leaning:
             reasons = ("接着上一个问题一起搜索", *reasons)
         spent = (time.perf_counter() - began) * 1000
-        return Verdict(question, searched, band, rule or talk, candidates, articles, framing(question), query.expansions, reasons, spent)
+        return Verdict(question, query, band, rule or talk, candidates, articles, framing(question), reasons, spent)
 
     def statutes(self, text: str, k: int) -> list[ArticleHit]:
         """Ranked articles in force today for a question; empty without imported laws."""
         opened = self.opened
         if opened.laws is None:
             return []
-        query = understand(self._encoder, text[:LONGEST_QUESTION], self._thesaurus)
+        query = self._understand(opened, text[:LONGEST_QUESTION])
         return opened.laws.search(query, self._clock().date(), k)
 
     def may_answer(self, item: Published) -> bool:
         """Whether this entry may be shown: with `only_reviewed`, only what a reviewer of the court published."""
         return bool(item.reviewed_by) or not self._only_reviewed
+
+    def _understand(self, opened: Opened, text: str) -> Query:
+        return understand(self._encoder, text, self._thesaurus, self._spelling, opened.entries.rarity)
 
     def _candidates(self, opened: Opened, query: Query, question: str, k: int) -> tuple[Candidate, ...]:
         hits, found = self._allowed_hits(opened, query, max(k, JUDGED_AMONG))

@@ -138,8 +138,10 @@ def _article(hit: ArticleHit) -> dict[str, Any]:
 
 
 def _why(verdict: Verdict) -> list[str]:
-    lines = ["", f"搜索的文字：{verdict.searched}"]
-    lines += [f"同义词表补充：{'；'.join(map(str, verdict.expansions))}"] if verdict.expansions else []
+    query = verdict.query
+    lines = ["", f"搜索的文字：{query.text}", f"切出的词：{' '.join(query.terms)}"]
+    lines += [f"改正的错字：{'；'.join(map(str, query.corrections))}"] if query.corrections else []
+    lines += [f"同义词表补充：{'；'.join(map(str, query.expansions))}"] if query.expansions else []
     lines += ["候选（把握｜相似度｜词面｜覆盖）："]
     for c in verdict.candidates:
         against = f"　不能直接答：{'；'.join(c.conflicts)}" if c.conflicts else ""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from bot.answering import Answering
     from indexing.building import Generation
     from indexing.encoder import Encoder
+    from indexing.spelling import Spelling
 
 Progress = Callable[[str, int, int], None]
 SHIPPED_CALIBRATION = CONTENT.parent.parent / "indexing" / "model" / "calibration.json"
@@ -82,6 +83,13 @@ class Opened:
         return load_thesaurus(self.folders.data / "thesaurus.csv", topic_codes(), clean)
 
     @cached_property
+    def spelling(self) -> "Spelling":
+        """What reads slips of the thumb; it knows the words of the thesaurus besides the model's."""
+        from indexing.spelling import Spelling
+
+        return Spelling(term for row in self.thesaurus[0].rows for term in row[:2])
+
+    @cached_property
     def calendar(self) -> Calendar:
         """The court's calendar. Raises Unreadable."""
         return Calendar.load(self.folders.data / "calendar.csv")
@@ -111,6 +119,7 @@ class Opened:
             open_generation(self.folders.index, generation, self.encoder),
             self.clock,
             self.thesaurus[0],
+            self.spelling,
             self.settings.answer_only_reviewed,
         )
 

@@ -255,7 +255,7 @@ def _build_entries(folder: Path, encoder: Encoder, entries: Sequence[Published],
 
         documents = {item.entry.id: item.entry.full_text() for item in entries}
         known = _known_vectors(folder, encoder)
-        local.build(folder / name, units, encoder, {"kind": "entries"}, known, documents, keep_bodies, progress)
+        local.build(folder / name, units, encoder, {"kind": "entries"}, known, documents, keep_bodies, progress=progress)
     return name
 
 

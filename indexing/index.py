@@ -46,6 +46,12 @@ class SearchIndex(Protocol):
     def cosines(self, vector: Vector, units: Sequence[int]) -> list[float]:
         """The cosine of `vector` to each of `units`."""
 
+    def asked(self, vector: Vector, k: int) -> list[Found]:
+        """Units that answer questions like this one, best first, by the `k` questions nearest to `vector`; empty where none are known.
+
+        The score grows with how near they are, and with how many they are.
+        """
+
     def units(self, numbers: Sequence[int]) -> dict[int, Unit]:
         """The units with these numbers."""
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from indexing import local
+from indexing.asked import digest, read_asked
 from indexing.encoder import Encoder
 from indexing.index import Unit
 from indexing.local import LocalIndex, Progress
@@ -27,6 +28,8 @@ from knowledge.statutes import Law, read_laws, standings
 
 LEXICAL_SHARE = 0.2
 """Weight of BM25 beside the cosine: articles share more words with a question than answers do (`indexing/model/RESULTS.md`)."""
+ASKED_SHARE = 0.5
+"""Weight of being like a question that the article is known to answer."""
 LONGEST = 600
 """Characters of an article that are searched in one unit; the rest of a long one is a second unit, and so on."""
 
@@ -67,7 +70,7 @@ class LawCorpus:
 
     def search(self, query: Query, day: date, k: int) -> list[ArticleHit]:
         """The `k` best articles in force on `day` (or of unknown standing, marked so), best first."""
-        return self._shown(fuse(self._index, query, max(4 * k, 60), LEXICAL_SHARE), day, k)
+        return self._shown(fuse(self._index, query, max(4 * k, 60), LEXICAL_SHARE, ASKED_SHARE), day, k)
 
     def standing(self, title: str, version: str | None, day: date) -> str | None:
         """How a version of a law stands on `day` (see `statutes.standings`); None when the corpus does not know it."""
@@ -150,6 +153,15 @@ def write_laws(folder: Path, paths: Iterable[Path], encoder: Encoder, day: date,
         for text in _pieces(laws[number].title, article.text)
     ]
 
+    # The first piece of an article stands for it.
+    questions = read_asked(encoder)
+    first = {unit.key: number for number, unit in reversed(list(enumerate(units)))}
+    asked = {
+        first[str(i)]: known
+        for i, (_, article) in enumerate(articles)
+        if str(i) in first and (known := questions.get(digest(article.text)))
+    }
+
     renumbering = Renumbering(laws, day)
 
     def keep_texts(connection: sqlite3.Connection) -> None:
@@ -167,7 +179,7 @@ def write_laws(folder: Path, paths: Iterable[Path], encoder: Encoder, day: date,
 
     turned_away = [(str(item.path), item.reason) for item in refused]
     manifest = {"kind": "laws", "laws": len(laws), "articles": len(articles), "refused": turned_away}
-    local.build(folder, units, encoder, manifest, extra=keep_texts, progress=progress)
+    local.build(folder, units, encoder, manifest, extra=keep_texts, asked=asked, progress=progress)
 
 
 def _ever_shown(versions: Sequence[_Version], today: date) -> set[int]:

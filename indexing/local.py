@@ -1,11 +1,13 @@
-"""A search index in one folder: FAISS for vectors, SQLite FTS5 for terms.
+"""A search index in one folder: FAISS for vectors, postings for terms, SQLite for texts.
 
-    vectors.faiss   every unit vector in half precision, all compared with the question
-    text.sqlite     units, the full-text index over their terms, document frequencies
-    manifest.json   what it was made from, with the SHA-256 of the two files
+    vectors.faiss          every unit vector in half precision, all compared with the question
+    units.npy, gains.npy   which units hold a term and its BM25 gain there (`postings`)
+    asked.faiss, asked.npy vectors of questions known beforehand, and the unit that answers each (`asked`)
+    text.sqlite            units, where each term's postings lie, terms of whole documents
+    manifest.json          what it was made from, with the SHA-256 of the other files
 
 The folder is written once under a temporary name and renamed when complete, so a half-written index has never the name
-of a whole one. Terms are split by `words.terms`, the same for units and questions; FTS5 only sees them joined by spaces.
+of a whole one. Terms are split by `words.terms`, the same for units and questions.
 """
 
 import hashlib
@@ -25,17 +27,22 @@ import numpy as np
 
 from indexing.encoder import Encoder
 from indexing.index import Found, Unit, Vector
+from indexing.postings import FILES as POSTINGS
+from indexing.postings import Postings, PostingsWriter, inverse_frequency
 from indexing.words import terms as split_terms
 from knowledge.errors import IndexUnusable
 
 # One question is little work: a second thread would spend more on waiting than it saves, and it is the other core's.
 faiss.omp_set_num_threads(1)
 
-FORMAT = 3
+FORMAT = 4
 BATCH = 2048
-MOST_POSTINGS = 10_000
+MOST_POSTINGS = 200_000
 """How many (term, unit) pairs a question may touch: its rarest terms up to here, at least LEAST_TERMS. A small index is searched whole."""
 LEAST_TERMS = 8
+FILES = ("vectors.faiss", *POSTINGS, "asked.faiss", "asked.npy", "text.sqlite")
+SHARPNESS = 10.0
+"""How much more the nearest known question says than all the others that the same unit answers."""
 MOST_VOCABULARIES = 1_000
 """Documents whose terms are held in memory."""
 
@@ -53,10 +60,13 @@ class LocalIndex:
             raise IndexUnusable("索引是用另一个向量模型建的，不能用。请运行：python -m bot reindex")
         try:
             self._faiss = faiss.read_index(str(folder / "vectors.faiss"))
-        except RuntimeError as error:
+            self._asked = faiss.read_index(str(folder / "asked.faiss"))
+            self._answered_by = np.load(folder / "asked.npy")
+        except (RuntimeError, OSError, ValueError, EOFError) as error:
             raise IndexUnusable(f"索引文件 {folder.name} 损坏。请运行：python -m bot reindex") from error
         if self._faiss.ntotal != self.manifest["units"]:
             raise IndexUnusable(f"索引文件 {folder.name} 不完整。请运行：python -m bot reindex")
+        self._postings = Postings(folder, self.size)
         self._local = threading.local()
         self._vocabulary: dict[str, frozenset[str]] = {}
 
@@ -71,31 +81,39 @@ class LocalIndex:
         return [Found(int(number), float(score)) for number, score in zip(numbers[0], scores[0], strict=True) if number >= 0]
 
     def matching(self, terms: Sequence[str], k: int) -> list[Found]:
-        known = self._worth_looking_up(terms)
-        if not known:
-            return []
-        query = " OR ".join(f'"{term}"' for term in known)
-        found = self.sql("SELECT rowid, -rank FROM fulltext WHERE fulltext MATCH ? ORDER BY rank LIMIT ?", query, k)
-        return [Found(number, score) for number, score in found]
+        return [Found(unit, score) for unit, score in self._postings.best(self._worth_looking_up(terms), k)]
 
-    def _worth_looking_up(self, terms: Sequence[str]) -> list[str]:
-        """The terms that occur at all, rarest first, until MOST_POSTINGS are reached: what is left out hardly moves the best hits."""
-        chosen: list[str] = []
+    def _worth_looking_up(self, terms: Sequence[str]) -> list[tuple[int, int]]:
+        """Where the terms lie that occur at all, rarest first, until MOST_POSTINGS are reached: the rest hardly moves the best hits."""
+        chosen: list[tuple[int, int]] = []
         postings = 0
-        for term, units in sorted(self._frequencies(terms).items(), key=lambda item: item[1]):
+        for start, units in sorted(self._spans(terms).values(), key=lambda span: span[1]):
             postings += units
             if postings > MOST_POSTINGS and len(chosen) >= LEAST_TERMS:
                 break
-            chosen.append(term)
+            chosen.append((start, units))
         return chosen
 
-    def _frequencies(self, terms: Sequence[str]) -> dict[str, int]:
-        """In how many units each term occurs; terms of no unit are left out."""
+    def _spans(self, terms: Sequence[str]) -> dict[str, tuple[int, int]]:
+        """For each term that occurs: its first row in the postings, and in how many units it occurs."""
         wanted = list(dict.fromkeys(terms))
-        return dict(self.sql(f"SELECT term, units FROM frequency WHERE term IN ({','.join('?' * len(wanted))})", *wanted))
+        found = self.sql(f"SELECT term, start, units FROM terms WHERE term IN ({','.join('?' * len(wanted))})", *wanted)
+        return {term: (start, units) for term, start, units in found}
 
     def cosines(self, vector: Vector, units: Sequence[int]) -> list[float]:
         return [float(self._faiss.reconstruct(int(number)) @ vector) for number in units]
+
+    def asked(self, vector: Vector, k: int) -> list[Found]:
+        known = int(self._asked.ntotal)
+        if not known:
+            return []
+        near, questions = self._asked.search(vector.reshape(1, -1), min(k, known))
+        # The smooth maximum (log of the sum of exponentials) over the questions of each unit.
+        evidence: dict[int, float] = {}
+        for unit, weight in zip(self._answered_by[questions[0]].tolist(), np.exp(SHARPNESS * near[0]).tolist(), strict=True):
+            evidence[unit] = evidence.get(unit, 0.0) + weight
+        found = (Found(unit, math.log(weight) / SHARPNESS) for unit, weight in evidence.items())
+        return sorted(found, key=lambda item: (-item.score, item.unit))
 
     def units(self, numbers: Sequence[int]) -> dict[int, Unit]:
         marks = ",".join("?" * len(numbers))
@@ -103,8 +121,8 @@ class LocalIndex:
         return {number: Unit(key, text) for number, key, text in found}
 
     def rarity(self, terms: Sequence[str]) -> dict[str, float]:
-        known = self._frequencies(terms)
-        return {term: _inverse_frequency(known.get(term, 0), self.size) for term in dict.fromkeys(terms)}
+        known = self._spans(terms)
+        return {term: inverse_frequency(known.get(term, (0, 0))[1], self.size) for term in dict.fromkeys(terms)}
 
     def vocabulary(self, keys: Sequence[str]) -> dict[str, frozenset[str]]:
         missing = [key for key in keys if key not in self._vocabulary]
@@ -147,12 +165,14 @@ def build(
     known: dict[str, Vector] | None = None,
     documents: Mapping[str, str] | None = None,
     extra: Callable[[sqlite3.Connection], None] | None = None,
+    asked: Mapping[int, Sequence[Vector]] | None = None,
     progress: Progress | None = None,
 ) -> LocalIndex:
     """Write an index over `units` into `folder` and open it.
 
     `known` holds vectors of texts that need no encoding; `documents` the whole text behind each key, for `vocabulary`; `extra`
-    may add tables of its own to `text.sqlite`; `progress(what, done, total)` is called now and then. `folder` appears only
+    may add tables of its own to `text.sqlite`; `asked` holds vectors of questions
+    that a unit (by its number) is known to answer; `progress(what, done, total)` is called now and then. `folder` appears only
     when everything in it is complete.
     """
     partial = folder.with_name(f"{folder.name}.partial")
@@ -160,8 +180,10 @@ def build(
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     _write_vectors(partial / "vectors.faiss", units, encoder, known or {}, progress)
-    _write_text(partial / "text.sqlite", units, documents or {}, extra, progress)
-    files = {name: _sha256(partial / name) for name in ("vectors.faiss", "text.sqlite")}
+    _write_asked(partial, asked or {}, encoder.dimension)
+    terms = _write_postings(partial, units, progress)
+    _write_text(partial / "text.sqlite", units, terms, documents or {}, extra)
+    files = {name: _sha256(partial / name) for name in FILES}
     complete = manifest | {"format": FORMAT, "model": encoder.fingerprint, "model_name": encoder.name, "units": len(units), "files": files}
     (partial / "manifest.json").write_text(json.dumps(complete, ensure_ascii=False, indent=1), encoding="utf-8")
     _sync(partial)
@@ -181,8 +203,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def _write_vectors(path: Path, units: Sequence[Unit], encoder: Encoder, known: dict[str, Vector], progress: Progress | None) -> None:
-    # Half precision finds the same neighbours (as a full search of 60,000 articles showed) in half the memory and time.
-    index = faiss.IndexScalarQuantizer(encoder.dimension, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
+    index = _empty(encoder.dimension)
     for start in range(0, len(units), BATCH):
         texts = [unit.text for unit in units[start : start + BATCH]]
         new = [text for text in texts if text not in known]
@@ -193,33 +214,44 @@ def _write_vectors(path: Path, units: Sequence[Unit], encoder: Encoder, known: d
     faiss.write_index(index, str(path))
 
 
+def _write_asked(folder: Path, asked: Mapping[int, Sequence[Vector]], dimension: int) -> None:
+    index = _empty(dimension)
+    if asked:
+        index.add(np.stack([vector for vectors in asked.values() for vector in vectors]))
+    faiss.write_index(index, str(folder / "asked.faiss"))
+    np.save(folder / "asked.npy", np.array([unit for unit, vectors in asked.items() for _ in vectors], np.uint32))
+
+
+def _empty(dimension: int) -> Any:
+    """A flat index in half precision: it finds the same neighbours (as a full search of 60,000 articles showed) in half the memory."""
+    return faiss.IndexScalarQuantizer(dimension, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
+
+
+def _write_postings(folder: Path, units: Sequence[Unit], progress: Progress | None) -> list[tuple[str, int, int]]:
+    writer = PostingsWriter()
+    for number, unit in enumerate(units, 1):
+        writer.add(split_terms(unit.text))
+        if progress and (number % BATCH == 0 or number == len(units)):
+            progress("建词面索引", number, len(units))
+    return writer.write(folder)
+
+
 def _write_text(
     path: Path,
     units: Sequence[Unit],
+    terms: Sequence[tuple[str, int, int]],
     documents: Mapping[str, str],
     extra: Callable[[sqlite3.Connection], None] | None,
-    progress: Progress | None,
 ) -> None:
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("PRAGMA journal_mode = OFF")
     connection.execute("PRAGMA synchronous = OFF")
     connection.execute("BEGIN")
     connection.execute("CREATE TABLE units (number INTEGER PRIMARY KEY, key TEXT NOT NULL, text TEXT NOT NULL)")
-    # remove_diacritics 0: the terms come out of `words` already folded; FTS5 shall only cut at the spaces.
-    connection.execute("CREATE VIRTUAL TABLE fulltext USING fts5(terms, content='', tokenize='unicode61 remove_diacritics 0')")
-    for start in range(0, len(units), BATCH):
-        numbered = list(enumerate(units[start : start + BATCH], start))
-        connection.executemany("INSERT INTO units VALUES (?, ?, ?)", ((n, unit.key, unit.text) for n, unit in numbered))
-        connection.executemany(
-            "INSERT INTO fulltext (rowid, terms) VALUES (?, ?)", ((n, " ".join(split_terms(unit.text))) for n, unit in numbered)
-        )
-        if progress:
-            progress("建全文索引", min(start + BATCH, len(units)), len(units))
-    connection.execute("INSERT INTO fulltext (fulltext) VALUES ('optimize')")
+    connection.executemany("INSERT INTO units VALUES (?, ?, ?)", ((n, unit.key, unit.text) for n, unit in enumerate(units)))
     connection.execute("CREATE INDEX units_key ON units (key)")
-    connection.execute("CREATE VIRTUAL TABLE vocabulary USING fts5vocab(fulltext, 'row')")
-    connection.execute("CREATE TABLE frequency (term TEXT PRIMARY KEY, units INTEGER NOT NULL) WITHOUT ROWID")
-    connection.execute("INSERT INTO frequency SELECT term, doc FROM vocabulary")
+    connection.execute("CREATE TABLE terms (term TEXT PRIMARY KEY, start INTEGER NOT NULL, units INTEGER NOT NULL) WITHOUT ROWID")
+    connection.executemany("INSERT INTO terms VALUES (?, ?, ?)", sorted(terms))
     connection.execute("CREATE TABLE documents (key TEXT PRIMARY KEY, terms TEXT NOT NULL) WITHOUT ROWID")
     connection.executemany(
         "INSERT INTO documents VALUES (?, ?)", ((k, " ".join(sorted(set(split_terms(d))))) for k, d in documents.items())
@@ -228,10 +260,6 @@ def _write_text(
         extra(connection)
     connection.execute("COMMIT")
     connection.close()
-
-
-def _inverse_frequency(units_with_term: int, units: int) -> float:
-    return math.log(1 + (units - units_with_term + 0.5) / (units_with_term + 0.5))
 
 
 def _sha256(path: Path) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 
 from indexing.encoder import Encoder
 from indexing.index import SearchIndex, Vector
+from indexing.spelling import Correction, Rarity, Spelling
 from indexing.words import clean
 from indexing.words import terms as split_terms
 from knowledge.thesaurus import Expansion, Thesaurus
@@ -22,6 +23,8 @@ LEXICAL_SHARE = 0.1
 """Weight of BM25 (divided by its best for this question) beside the cosine, for entries."""
 
 
+ASKED_DEPTH = 400
+"""Known questions that are compared with this one."""
 EXPANSION_SHARE = 0.2
 """Weight of what the thesaurus adds beside what was said."""
 
@@ -44,13 +47,18 @@ class Hit:
 
 @dataclass(frozen=True)
 class Query:
-    """A question as it is searched: the first of `vectors` and `terms` hold what was said, the second and `added` what it means besides."""
+    """A question as it is searched.
+
+    `text` is what it says once slips are put right (`corrections`), and the first of `vectors` and `terms` hold that; the other
+    vectors and `added` hold what it means besides (`expansions` of the thesaurus), and what was typed.
+    """
 
     text: str
     vectors: tuple[Vector, ...]
     terms: tuple[str, ...]
     added: tuple[str, ...]
     expansions: tuple[Expansion, ...]
+    corrections: tuple[Correction, ...]
 
 
 class Fused(NamedTuple):
@@ -62,22 +70,29 @@ class Fused(NamedTuple):
     score: float
 
 
-def understand(encoder: Encoder, question: str, thesaurus: Thesaurus | None = None) -> Query:
-    """What is searched for a question: itself, and what its colloquial terms mean besides."""
-    found = tuple(thesaurus.expansions(clean(question))) if thesaurus else ()
-    terms = tuple(split_terms(question))
-    if not found:
-        return Query(question, (encoder.encode([question])[0],), terms, (), ())
+def understand(
+    encoder: Encoder, question: str, thesaurus: Thesaurus | None = None, spelling: Spelling | None = None, rarity: Rarity | None = None
+) -> Query:
+    """What is searched for a question: itself, its slips put right by what the library says (`rarity`), and what its terms mean besides."""
+    text, corrections = spelling.corrected(question, rarity) if spelling and rarity else (question, ())
+    found = tuple(thesaurus.expansions(clean(text))) if thesaurus else ()
+    terms = tuple(split_terms(text))
     meant = " ".join(expansion.meant for expansion in found)
-    asked, added = encoder.encode([question, meant])
-    mixed = asked + EXPANSION_SHARE * added
-    length = float(np.linalg.norm(mixed)) or 1.0
+    said, *others = encoder.encode([text, *([meant] if found else []), *([question] if corrections else [])])
+    vectors = [said]
+    if found:
+        mixed = said + EXPANSION_SHARE * others[0]
+        vectors.append(mixed / np.float32(float(np.linalg.norm(mixed)) or 1.0))
+    if corrections:
+        vectors.append(others[-1])
     added_terms = tuple(term for term in split_terms(meant) if term not in terms)
-    return Query(question, (asked, mixed / np.float32(length)), terms, added_terms, found)
+    return Query(text, tuple(vectors), terms, added_terms, found, corrections)
 
 
-def fuse(index: SearchIndex, query: Query, depth: int, share: float = LEXICAL_SHARE) -> list[Fused]:
-    """The `depth` best units of each of the two searches, together, best first; BM25 counts `share` beside the cosine.
+def fuse(index: SearchIndex, query: Query, depth: int, share: float = LEXICAL_SHARE, asked_share: float = 0.0) -> list[Fused]:
+    """The `depth` best units of each of the searches, together, best first; BM25 counts `share` beside the cosine.
+
+    Where questions are known that units answer, being like one of them counts `asked_share`.
 
     A unit's cosine is that of the vector nearest to it: what the thesaurus adds can bring a unit nearer and never takes one away.
     """
@@ -86,11 +101,15 @@ def fuse(index: SearchIndex, query: Query, depth: int, share: float = LEXICAL_SH
         for found in index.nearest(vector, depth):
             cosine[found.unit] = max(found.score, cosine.get(found.unit, -1.0))
     lexical = _lexical(index, query, depth)
-    only_lexical = [unit for unit in lexical if unit not in cosine]
+    asked = {found.unit: found.score for found in index.asked(query.vectors[0], ASKED_DEPTH)} if asked_share else {}
+    others = [unit for unit in dict.fromkeys((*lexical, *asked)) if unit not in cosine]
     for vector in query.vectors:
-        for unit, near in zip(only_lexical, index.cosines(vector, only_lexical), strict=True):
+        for unit, near in zip(others, index.cosines(vector, others), strict=True):
             cosine[unit] = max(near, cosine.get(unit, -1.0))
-    fused = [Fused(unit, near, lexical.get(unit, 0.0), near + share * lexical.get(unit, 0.0)) for unit, near in cosine.items()]
+    fused = [
+        Fused(unit, near, lexical.get(unit, 0.0), near + share * lexical.get(unit, 0.0) + asked_share * asked.get(unit, 0.0))
+        for unit, near in cosine.items()
+    ]
     return sorted(fused, key=lambda item: -item.score)
 
 

@@ -243,6 +243,8 @@ PEOPLE = Stage(
         "entry_answers": 1,
         "answers": 1,
         "citations": 1,
+        "article_questions": 3,
+        "article_wordings": 1,
         "synonyms": 1,
     },
 )
@@ -288,13 +290,18 @@ def make_pairs(corpus: Corpus, tokenizer: Tokenizer) -> dict[str, list[Pair]]:
         add("answers", key, [(question.question, question.answer)])
         for cited in question.articles:
             if cited in articles:
-                add("citations", "".join(cited), [(question.question, articles[cited])])
+                add("citations", "".join(cited), ((text, articles[cited]) for text in (question.question, *said)))
     for entry in corpus.entries:
         said = corpus.trained_on(entry.id)
         wordings = entry.searchable_texts()
         add("entry_lines", entry.id, ((line, entry.question) for line in said))
         add("entry_answers", entry.id, ((text, entry.answer) for text in (*wordings, *said)))
         add("entry_wordings", entry.id, _some_pairs([*wordings, *said]))
+    for asked in corpus.asked:
+        if (asked.law, asked.article) in articles:
+            key = asked.law + asked.article
+            add("article_questions", key, ((text, articles[asked.law, asked.article]) for text in asked.questions))
+            add("article_wordings", key, _some_pairs(asked.questions))
     for row in sorted(corpus.synonyms, key=lambda row: hashlib.sha256(repr(row).encode()).digest()):
         add("synonyms", row.legal, [(row.colloquial, row.legal)])
     pairs = {kind: _dealt(hands) for kind, hands in made.items()}

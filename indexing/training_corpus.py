@@ -16,7 +16,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from indexing.paraphrases import Paraphrase, held_out, load_paraphrases
+from indexing.paraphrases import Asked, Paraphrase, held_out, load_article_questions, load_paraphrases
 from indexing.words import clean
 from knowledge.entry import Entry
 from knowledge.sources import read_sources
@@ -63,13 +63,18 @@ class Question:
 
 @dataclass(frozen=True)
 class Corpus:
-    """Everything the model learns from. `paraphrases` maps the id of a LeCoQA question or of an entry of ours to how people say it."""
+    """Everything the model learns from.
+
+    `paraphrases` maps the id of a LeCoQA question or of an entry of ours to how people say it; `asked` is what they ask when an
+    article is what they need.
+    """
 
     articles: tuple[Article, ...]
     questions: tuple[Question, ...]
     entries: tuple[Entry, ...]
     paraphrases: Mapping[str, tuple[str, ...]]
     synonyms: tuple[Row, ...]
+    asked: tuple[Asked, ...]
 
     @property
     def lines(self) -> int:
@@ -93,6 +98,8 @@ class Corpus:
             yield from (*entry.searchable_texts(), entry.answer)
         for row in self.synonyms:
             yield from row[:2]
+        for asked in self.asked:
+            yield from asked.questions
         for paraphrases in self.paraphrases.values():
             yield from (text for text in paraphrases if not held_out(text))
 
@@ -105,6 +112,7 @@ def read_corpus(data: Path) -> Corpus:
         entries=read_sources([CONTENT / "faq", CONTENT / "guides"]).entries,
         paraphrases=_by_entry(load_paraphrases()),
         synonyms=load_thesaurus()[0].rows,
+        asked=tuple(load_article_questions()),
     )
 
 

@@ -21,6 +21,7 @@ from bot.settings import Settings
 from bot.startup import Opened
 from indexing import building
 from indexing.encoder import ShippedEncoder
+from indexing.local import FILES
 from knowledge import library
 from knowledge.clock import now
 from knowledge.database import row
@@ -393,5 +394,5 @@ def test_the_report_of_a_rebuild_is_immutable_evidence(court: Court) -> None:
     written = json.loads((court.index / "000001.json").read_text(encoding="utf-8"))
     manifest = json.loads((court.index / report.generation.entries / "manifest.json").read_text(encoding="utf-8"))
     assert written["sources"]["knowledge"] == [str(court.folder / "own.jsonl")] and written["entry_count"] == 4
-    assert manifest["model"] == court.opened.encoder.fingerprint and set(manifest["files"]) == {"vectors.faiss", "text.sqlite"}
+    assert manifest["model"] == court.opened.encoder.fingerprint and set(manifest["files"]) == set(FILES)
     assert replace(court.current) == report.generation

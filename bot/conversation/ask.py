@@ -52,7 +52,7 @@ async def on_question(
     elif verdict.band == "conversation":
         await turn.close("conversation", replies.small_talk(verdict))
     else:
-        turn.conversation["before"] = verdict.searched[-200:]
+        turn.conversation["before"] = verdict.query.text[-200:]
         await turn.close(OUTCOMES[verdict.band], doing=lambda db, mail: carry_out(db, mail, turn, verdict, answering, court, calendar))
 
 

@@ -1,9 +1,10 @@
 """Street paraphrases: how owners, cashiers and foremen really ask, written line by line with the entry in view.
 
 `lecoqa.jsonl` (questions of the LeCoQA training split, by id) and `entries.jsonl` (our own entries) teach the model, but for a
-fixed fifth that is `held_out`. Never trained on: `validation.jsonl` (LeCoQA questions of which nothing is trained on), and
-`own.jsonl`, `natural.jsonl` (our own entries), `pairs.jsonl` (minimal pairs) and `nothing.jsonl` (what no entry of ours answers).
-These and the held-out fifth of `lecoqa.jsonl` calibrate confidence. README.md here reports how good the lines are.
+fixed fifth that is `held_out`; so does `articles.jsonl`, what people ask when an article of a law is what they need.
+Never trained on: `validation.jsonl` (LeCoQA questions of which nothing is trained on), and `own.jsonl`, `natural.jsonl` (our own
+entries), `pairs.jsonl` (minimal pairs) and `nothing.jsonl` (what no entry of ours answers). These and the held-out fifth of
+`lecoqa.jsonl` calibrate confidence. README.md here reports how good the lines are.
 """
 
 import hashlib
@@ -70,6 +71,21 @@ def load_unanswerable() -> list[str]:
     """Questions no entry of ours answers."""
     lines = (FOLDER / "nothing.jsonl").read_text(encoding="utf-8").splitlines()
     return [json.loads(line)["q"] for line in lines]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Questions whose answer is one article of a law; `law` is its title without 中华人民共和国."""
+
+    law: str
+    article: str
+    questions: tuple[str, ...]
+
+
+def load_article_questions() -> list[Asked]:
+    """All of `articles.jsonl`."""
+    lines = (FOLDER / "articles.jsonl").read_text(encoding="utf-8").splitlines()
+    return [Asked(fields["law"], fields["article"], tuple(fields["q"])) for fields in map(json.loads, lines)]
 
 
 def held_out(text: str) -> bool:
