@@ -137,12 +137,14 @@ def statutes(settings: Settings, text: str | None, batch: Path | None, as_json: 
 @click.option("--laws", multiple=True, help="法规文件夹（Markdown），可重复；写 none 表示不要")
 @click.option("--json", "as_json", is_flag=True, help="只输出 JSON")
 @click.option("--rollback", is_flag=True, help="退回上一代索引")
+@click.option("--accept", is_flag=True, help="检验题变差了也切换")
 @pass_settings
-def reindex(settings: Settings, knowledge: tuple[str, ...], laws: tuple[str, ...], as_json: bool, rollback: bool) -> None:
+def reindex(settings: Settings, knowledge: tuple[str, ...], laws: tuple[str, ...], as_json: bool, rollback: bool, accept: bool) -> None:
     """重建索引：在旁边建好、验证、再切换；运行中的机器人两秒内用上新索引。
 
     例：python -m bot reindex --knowledge 政策文件/ --laws 法规/
     """
+    from bot import quality
     from indexing import building
 
     opened = _open(settings)
@@ -150,8 +152,9 @@ def reindex(settings: Settings, knowledge: tuple[str, ...], laws: tuple[str, ...
         generation = building.rollback(opened.database, opened.folders.index, opened.encoder, opened.clock())
         click.echo(_json({"generation": generation.number}) if as_json else f"已退回第 {generation.number} 代索引。")
         return
+    exam = [] if accept else quality.exam(opened)
     report = building.reindex(
-        opened.database, opened.folders.index, opened.encoder, opened.clock(), _paths(knowledge), _paths(laws), _progress
+        opened.database, opened.folders.index, opened.encoder, opened.clock(), _paths(knowledge), _paths(laws), _progress, exam
     )
     opened.remember_shipped()
     click.echo(_json(building.report_json(report)) if as_json else "\n".join(building.report_lines(report)))
@@ -166,10 +169,24 @@ def evaluate(settings: Settings, file: Path, as_json: bool) -> None:
 
     例：python -m bot evaluate tests/golden/answerable.jsonl
     """
-    from bot import asking
+    from bot import quality
 
-    result = asking.evaluate(_open(settings), file)
+    result = quality.evaluate(_open(settings), file)
     click.echo(_json(result.as_json()) if as_json else result.as_text())
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--promise", type=click.FloatRange(0.5, 0.999), default=0.95, help="直接答复至少要有多少正确（95% 区间的下限），默认 0.95")
+@pass_settings
+def calibrate(settings: Settings, file: Path, promise: float) -> None:
+    """用本院带答案的问题校准“把握”，每行 {"q":…,"expect":[条目编号]}；证据不够就不改动。
+
+    例：python -m bot calibrate 检验题.jsonl --promise 0.95
+    """
+    from bot import quality
+
+    click.echo("\n".join(quality.calibrate(_open(settings), file, promise)))
 
 
 @main.group()

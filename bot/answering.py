@@ -6,7 +6,6 @@ Everything decided here is in the `Verdict`, with its reasons, so that the chat,
 An answer is one published entry, word for word; if any check cannot be made there is no direct answer.
 """
 
-import logging
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -17,20 +16,17 @@ from typing import Any, Literal
 from bot.red_lines import framing, refusal
 from bot.small_talk import small_talk
 from indexing.building import Opened
-from indexing.confidence import JUDGED_AMONG, Calibration
+from indexing.confidence import JUDGED_AMONG, Calibration, Judged, judge
 from indexing.encoder import Encoder
 from indexing.laws import ArticleHit
-from indexing.polarity import conflicts
+from indexing.polarity import Differences
 from indexing.search import Hit, Query, search, understand
 from indexing.spelling import Spelling
 from indexing.words import clean
 from knowledge.database import Database, open_reader
-from knowledge.entry import Entry
 from knowledge.ledger.needs import Asking
 from knowledge.library import Published, Shelf
 from knowledge.thesaurus import Thesaurus
-
-log = logging.getLogger(__name__)
 
 Band = Literal["answer", "offer", "need", "conversation", "refused"]
 OFFERED = 3
@@ -45,12 +41,12 @@ _LEANS = re.compile(
 
 @dataclass(frozen=True)
 class Candidate:
-    """An entry that may be meant: the wording it was found by, how sure we are, and why it may still be wrong."""
+    """An entry that may be meant: the wording it was found by, how sure we are, and what sets the question apart from it."""
 
     published: Published
     wording: str
     confidence: float
-    conflicts: tuple[str, ...]
+    differences: Differences
     hit: Hit
 
 
@@ -171,6 +167,16 @@ class Answering:
         query = self._understand(opened, text[:LONGEST_QUESTION])
         return opened.laws.search(query, self._clock().date(), k)
 
+    def judged(self, question: str) -> tuple[list[Judged], int]:
+        """What `features` needs to know of the hits of a question, and how many terms it has."""
+        query = self._understand(self.opened, question[:LONGEST_QUESTION])
+        hits, found = self._allowed_hits(self.opened, query, JUDGED_AMONG)
+        return [judge(query.text, found[hit.key].entry, hit) for hit in hits], len(query.terms)
+
+    def topics_of(self, ids: Sequence[str]) -> dict[str, str]:
+        """The topic of each of these entries that may answer today; an entry without one has none (an empty string)."""
+        return {key: item.entry.topic or "" for key, item in self._published(list(dict.fromkeys(ids))).items()}
+
     def may_answer(self, item: Published) -> bool:
         """Whether this entry may be shown: with `only_reviewed`, only what a reviewer of the court published."""
         return bool(item.reviewed_by) or not self._only_reviewed
@@ -178,12 +184,13 @@ class Answering:
     def _understand(self, opened: Opened, text: str) -> Query:
         return understand(self._encoder, text, self._thesaurus, self._spelling, opened.entries.rarity)
 
-    def _candidates(self, opened: Opened, query: Query, question: str, k: int) -> tuple[Candidate, ...]:
+    def _candidates(self, opened: Opened, query: Query, said: str, k: int) -> tuple[Candidate, ...]:
         hits, found = self._allowed_hits(opened, query, max(k, JUDGED_AMONG))
-        confidences = self._calibration.confidences(hits, len(query.terms))
+        judged = [judge(said, found[hit.key].entry, hit) for hit in hits]
+        confidences = self._calibration.confidences(judged, len(query.terms))
         candidates = [
-            Candidate(found[hit.key], hit.wording, confidence, _conflicts(question, found[hit.key].entry, hit.wording), hit)
-            for hit, confidence in zip(hits, confidences, strict=True)
+            Candidate(found[item.hit.key], item.hit.wording, confidence, item.differences, item.hit)
+            for item, confidence in zip(judged, confidences, strict=True)
         ]
         return tuple(sorted(candidates, key=lambda c: -c.confidence)[:k])
 
@@ -211,9 +218,10 @@ class Answering:
             return "need", ("没有可用的条目",)
         best = candidates[0]
         sure = best.confidence >= self._calibration.answer_from
-        if sure and not best.conflicts:
+        forbidding = best.differences.forbidding
+        if sure and not forbidding:
             return "answer", (f"把握 {best.confidence:.2f}，达到直接答复的标准",)
-        reasons = best.conflicts if sure else (f"最像的条目把握 {best.confidence:.2f}，不够直接答复",)
+        reasons = forbidding if sure else (f"最像的条目把握 {best.confidence:.2f}，不够直接答复", *best.differences.reasons)
         if best.confidence >= self._calibration.offer_from:
             return "offer", reasons
         return "need", reasons
@@ -223,15 +231,6 @@ class Answering:
             return ()
         hits = opened.laws.search(query, self._clock().date(), 10 * RELATED_ARTICLES)
         return tuple(hit for hit in hits if hit.in_force)[:RELATED_ARTICLES]
-
-
-def _conflicts(question: str, entry: Entry, found_by: str) -> tuple[str, ...]:
-    """Reasons not to answer; a check that fails is itself one."""
-    try:
-        return tuple(conflicts(question, entry.closest(found_by), entry.question))
-    except Exception:
-        log.exception("polarity check failed")
-        return ("防错检查没有完成",)
 
 
 def _leans(question: str) -> bool:

@@ -8,15 +8,13 @@ from typing import Any
 
 from bot.answering import Verdict
 from bot.startup import Opened
-from indexing.evaluation import Labelled, Outcome, Report, judge
+from bot.why import BAND_NAMES, why_lines
 from indexing.laws import ArticleHit
 from knowledge.database import Db
 from knowledge.enterprise import asker_in
 from knowledge.errors import BadInput, IndexUnusable
 from knowledge.files import read_text
 from knowledge.ledger.needs import open_need, record_asking
-
-BAND_NAMES = {"answer": "直接答复", "offer": "列出选项", "need": "登记需求", "conversation": "对话", "refused": "不受理"}
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ class Asked:
             lines += [f"  {i}. {c.published.entry.question}" for i, c in enumerate(verdict.offers, 1)]
         lines += [f"相关法条：《{a.law}》{a.article}" for a in verdict.articles]
         lines += [f"需求编号：{self.need}"] if self.need else []
-        return "\n".join(lines + (_why(verdict) if why else []))
+        return "\n".join([*lines, "", *why_lines(verdict)] if why else lines)
 
 
 def answer_one(opened: Opened, text: str, k: int, record: bool, question_id: object = None) -> Asked:
@@ -86,30 +84,6 @@ def statutes_batch(opened: Opened, file: Path, k: int) -> Iterator[dict[str, Any
     return _batch(file, lambda number, q: statutes_of(opened, q, k, number))
 
 
-def evaluate(opened: Opened, file: Path) -> Report:
-    """Quality by band and speed on labelled questions. Raises BadInput naming the first bad line."""
-    labelled = []
-    for line, text in enumerate(read_text(file).split("\n"), 1):
-        if not text.strip():
-            continue
-        try:
-            fields = json.loads(text)
-            if not isinstance(fields["expect"], list):
-                raise TypeError("expect")
-            labelled.append(Labelled(str(fields["q"]), tuple(map(str, fields["expect"]))))
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise BadInput(f'{file.name} 第 {line} 行看不懂，应为 {{"q":…,"expect":[…]}}。') from error
-    if not labelled:
-        raise BadInput(f"{file.name} 里没有问题。")
-
-    def outcome(question: str) -> Outcome:
-        verdict = opened.answering.reply_to(question, k=10)
-        offers = tuple(c.published.entry.id for c in verdict.offers)
-        return Outcome(verdict.band, tuple(c.published.entry.id for c in verdict.candidates), offers, verdict.milliseconds)
-
-    return judge(labelled, outcome)
-
-
 def _batch(file: Path, answer: Callable[[object, str], dict[str, Any]]) -> Iterator[dict[str, Any]]:
     for line, text in enumerate(read_text(file).split("\n"), 1):
         if not text.strip():
@@ -135,17 +109,3 @@ def _record(db: Db, opened: Opened, verdict: Verdict) -> str | None:
 
 def _article(hit: ArticleHit) -> dict[str, Any]:
     return {"law": hit.law, "article": hit.article, "version": hit.version, "score": hit.score}
-
-
-def _why(verdict: Verdict) -> list[str]:
-    query = verdict.query
-    lines = ["", f"搜索的文字：{query.text}", f"切出的词：{' '.join(query.terms)}"]
-    lines += [f"改正的错字：{'；'.join(map(str, query.corrections))}"] if query.corrections else []
-    lines += [f"同义词表补充：{'；'.join(map(str, query.expansions))}"] if query.expansions else []
-    lines += ["候选（把握｜相似度｜词面｜覆盖）："]
-    for c in verdict.candidates:
-        against = f"　不能直接答：{'；'.join(c.conflicts)}" if c.conflicts else ""
-        scores = f"{c.confidence:.3f}｜{c.hit.cosine:.3f}｜{c.hit.lexical:.2f}｜{c.hit.coverage:.2f}"
-        lines.append(f"  {scores}　{c.published.entry.id} {c.published.entry.question}")
-        lines.append(f"      由这句找到：{c.wording}{against}")
-    return [*lines, f"用时 {verdict.milliseconds:.1f} 毫秒"]

@@ -24,6 +24,7 @@ from knowledge.thesaurus import Thesaurus, load_thesaurus
 if TYPE_CHECKING:
     from bot.answering import Answering
     from indexing.building import Generation
+    from indexing.confidence import Calibration
     from indexing.encoder import Encoder
     from indexing.spelling import Spelling
 
@@ -109,19 +110,25 @@ class Opened:
         """
         from bot.answering import Answering
         from indexing.building import open_generation
-        from indexing.confidence import load_calibration
 
         generation = self.ensure_index()
         return Answering(
             self.database,
             self.encoder,
-            load_calibration(self.calibration_file, self.encoder.fingerprint),
+            self.calibration,
             open_generation(self.folders.index, generation, self.encoder),
             self.clock,
             self.thesaurus[0],
             self.spelling,
             self.settings.answer_only_reviewed,
         )
+
+    @cached_property
+    def calibration(self) -> "Calibration":
+        """How sure the bot may be: the court's own calibration, else the shipped one. Raises Unreadable."""
+        from indexing.confidence import load_calibration
+
+        return load_calibration(self.calibration_file, self.encoder.fingerprint)
 
     @property
     def calibration_file(self) -> Path:

@@ -17,7 +17,7 @@ import json
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import partial
@@ -26,6 +26,7 @@ from typing import Any
 
 from indexing import local
 from indexing.encoder import Encoder
+from indexing.guard import compare
 from indexing.index import Unit
 from indexing.laws import LawCorpus, laws_fingerprint, write_laws
 from indexing.local import LocalIndex, Progress
@@ -94,11 +95,14 @@ def reindex(
     knowledge: Sequence[Path] | None = None,
     laws: Sequence[Path] | None = None,
     progress: Progress | None = None,
+    exam: Sequence[tuple[str, Collection[str]]] = (),
 ) -> Report:
     """Bring the index up to date with its sources and make it the one that serves.
 
     `knowledge` and `laws` replace what was imported before (an empty sequence removes it); None keeps the remembered paths.
-    Raises BadInput when given sources hold nothing usable, Conflict when another reindex runs; then nothing has changed.
+    With `exam` (questions and the entries that are right) an index of the same sources that finds less than the one before is not
+    taken (`guard`). Raises BadInput for that, and when given sources hold nothing usable, Conflict when another reindex runs; then
+    nothing has changed.
     """
     with _only_builder(folder):
         before: Sources = database.read(_remembered).result()
@@ -113,6 +117,8 @@ def reindex(
             revision, changes, entries = database.read(lambda db: _replace(db, origins, at)).result()
             entries_name = _build_entries(folder, encoder, entries, progress)
             _verify(folder, encoder, entries_name, entries)
+            if exam and sources == before:
+                _guard(folder, encoder, entries_name, entries, exam)
             # None: somebody changed the library meanwhile, so the rehearsal no longer holds.
             covers = database.write(partial(_commit, revision=revision, origins=origins, sources=sources, at=at)).result()
         generation = _switch(folder, entries_name, laws_name, covers, encoder.name, sources, len(entries), articles, at)
@@ -254,8 +260,9 @@ def _build_entries(folder: Path, encoder: Encoder, entries: Sequence[Published],
             )
 
         documents = {item.entry.id: item.entry.full_text() for item in entries}
+        against = {item.entry.id: item.entry.not_for for item in entries if item.entry.not_for}
         known = _known_vectors(folder, encoder)
-        local.build(folder / name, units, encoder, {"kind": "entries"}, known, documents, keep_bodies, progress=progress)
+        local.build(folder / name, units, encoder, {"kind": "entries"}, known, documents, keep_bodies, against=against, progress=progress)
     return name
 
 
@@ -316,6 +323,21 @@ def _verify(folder: Path, encoder: Encoder, name: str, entries: Sequence[Publish
         hits = search(index, understand(encoder, item.entry.question), 3)
         if hits and all(hit.key != item.entry.id for hit in hits) and hits[0].wording != item.entry.question:
             raise PromiseBroken(f"新索引搜不到条目 {item.entry.id} 自己的问题，没有切换。请检查向量模型。")
+
+
+def _guard(folder: Path, encoder: Encoder, name: str, entries: Sequence[Published], exam: Sequence[tuple[str, Collection[str]]]) -> None:
+    """Raise BadInput when what serves now, made by the same model, finds more."""
+    try:
+        now = current(folder)
+        before = LocalIndex(folder / now.entries, encoder.fingerprint) if now and now.entries != name else None
+    except IndexUnusable:
+        return
+    if before is None:
+        return
+    had = {entry_id for (entry_id,) in before.sql("SELECT id FROM entries")}
+    found = compare(before, LocalIndex(folder / name, encoder.fingerprint), encoder, exam, had & {item.entry.id for item in entries})
+    if found.worse:
+        raise BadInput(f"新索引比现在用的差，没有切换：{found}。请检查改动过的条目；确实要用，请加 --accept。")
 
 
 def _switch(

@@ -6,8 +6,11 @@ Evidence comes from two libraries, our own entries and the questions of `lecoqa_
 the model has never been trained on. Each such question is asked twice: with its entry in the library, and with its whole leaf left
 out, when the right thing is not to answer. Questions that no entry answers are asked as well, and minimal pairs
 (`paraphrases.load_pairs`), which teach it what one word can turn round. The weights are a logistic regression over the first three
-candidates; the threshold for a direct answer is the lowest whose precision, by cross-validation over entries, has a 95 % lower
-bound of the promised value (Wilson).
+candidates (Newton's method, a small ridge); the threshold for a direct answer is the lowest whose precision, by cross-validation
+over leaves, has a 95 % lower bound of the promised value (Wilson).
+
+A court sharpens it for its own library with `python -m bot calibrate` (`sharpened`): with few questions only the scale and the
+threshold are fitted, with many the weights too.
 """
 
 import hashlib
@@ -18,14 +21,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 import numpy as np
 from numpy.typing import NDArray
 
 from indexing import local
-from indexing.confidence import FEATURES, JUDGED_AMONG, features
+from indexing.confidence import FEATURES, JUDGED_AMONG, Calibration, features, judge
 from indexing.encoder import SHIPPED, Encoder, load_encoder
 from indexing.evaluation import Share
 from indexing.index import Unit
@@ -39,15 +42,11 @@ from indexing.paraphrases import (
     load_unanswerable,
     load_validation,
 )
-from indexing.polarity import conflicts
 from indexing.search import search, understand
 from knowledge.entry import Entry
 from knowledge.errors import BadInput
 from knowledge.sources import read_sources
 from knowledge.thesaurus import Thesaurus, load_thesaurus
-
-if TYPE_CHECKING:
-    from sklearn.linear_model import LogisticRegression
 
 FOLDS = 5
 JUDGED = 3
@@ -55,13 +54,22 @@ PROMISED = 0.85
 """Precision of direct answers that the 95 % lower bound must reach on this evidence, where two questions of three have no right
 answer at all; where most questions have one, more of the direct answers are right."""
 OFFER_FROM = 0.1
+LEAST_ANSWERS = 30
+"""Direct answers without which no threshold promises anything."""
+ENOUGH = 400
+"""Questions from which a library's own weights are better than the shipped ones on another scale."""
+RIDGE = 0.1
 CONTENT = Path(__file__).parent.parent / "knowledge" / "content"
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One candidate of one question: its features, whether it is right, and whether polarity speaks against it."""
+    """One candidate of one question: its features, whether it is right, and whether polarity forbids a direct answer.
 
+    `kind` says what sort of evidence it is (KINDS); `group` is what folds never divide.
+    """
+
+    kind: str
     group: str
     first: bool
     values: list[float]
@@ -77,57 +85,106 @@ def collect(
     with tempfile.TemporaryDirectory() as scratch:
         whole = _index(Path(scratch) / "whole", library, encoder)
         for question in questions:
-            samples += _judge(whole, encoder, library, question.text, question.right, leaf(library, question.entry))
+            samples += _judge("answerable", whole, encoder, library, question.text, question.right, leaf(library, question.entry))
         for pair in pairs:
-            samples += _judge(whole, encoder, library, pair.text, frozenset(pair.may), leaf(library, next(iter((*pair.wrong, *pair.may)))))
+            group = leaf(library, next(iter((*pair.wrong, *pair.may))))
+            samples += _judge("pairs", whole, encoder, library, pair.text, frozenset(pair.may), group)
         for text in nothing:
-            samples += _judge(whole, encoder, library, text, frozenset(), text)
+            samples += _judge("nothing", whole, encoder, library, text, frozenset(), text)
         for fold in range(FOLDS):
             kept = {key: entry for key, entry in library.items() if _fold(leaf(library, key)) != fold}
             index = _index(Path(scratch) / f"fold-{fold}", kept, encoder)
             for question in questions:
                 if _fold(leaf(library, question.entry)) == fold:
-                    samples += _judge(index, encoder, library, question.text, question.right, leaf(library, question.entry))
+                    group = leaf(library, question.entry)
+                    samples += _judge("left out", index, encoder, library, question.text, question.right, group)
     return samples
 
 
-def fit(samples: Sequence[Sample]) -> dict[str, Any]:
+def fit(samples: Sequence[Sample], promised: float = PROMISED) -> dict[str, Any]:
     """Weights, thresholds and the evidence for them. Raises BadInput when all samples are of one kind."""
-    x = np.array([sample.values for sample in samples])
-    y = np.array([sample.right for sample in samples])
-    if y.all() or not y.any():
-        raise BadInput("校准数据只有一种结果（全对或全错），不能校准。请补充另一种。")
-    folds = np.array([_fold(sample.group) for sample in samples])
-    predicted = np.zeros(len(samples))
-    for fold in range(FOLDS):
-        here = folds == fold
-        predicted[here] = _regression(x[~here], y[~here]).predict_proba(x[here])[:, 1]
-    model = _regression(x, y)
+    x, y = _matrix(samples)
+    predicted = crossed(x, y, [sample.group for sample in samples])
+    weights = _regression(x, y)
     first = np.array([sample.first and not sample.conflict for sample in samples])
-    threshold, precision = _threshold(predicted[first], y[first])
+    threshold, precision = _threshold(predicted[first], y[first], promised)
+    kinds = dict.fromkeys(sample.kind for sample in samples)
+    direct = first & (predicted >= threshold)
     return {
-        "weights": dict(zip(FEATURES, map(float, model.coef_[0]), strict=True)),
-        "intercept": float(model.intercept_[0]),
+        "weights": dict(zip(FEATURES, map(float, weights[1:]), strict=True)),
+        "intercept": float(weights[0]),
         "answer_from": threshold,
         "offer_from": OFFER_FROM,
         "evidence": {
             "samples": len(samples),
             "questions": int(sum(sample.first for sample in samples)),
-            "promised": PROMISED,
+            "promised": promised,
             "precision": str(precision),
             "answered": str(Share(precision.total, int(first.sum()))),
             "brier": float(np.mean((predicted - y) ** 2)),
+            "by kind": {kind: _counts([sample.kind == kind for sample in samples], direct, y, samples) for kind in kinds},
+            "reliability": reliability(predicted, y),
         },
     }
 
 
-def _regression(x: NDArray[np.float64], y: NDArray[np.bool_]) -> "LogisticRegression":
-    from sklearn.linear_model import LogisticRegression
+def _counts(here: Sequence[bool], direct: NDArray[np.bool_], right: NDArray[np.bool_], samples: Sequence[Sample]) -> dict[str, int]:
+    """Of one kind of evidence: questions, those answered directly, and those of them answered rightly."""
+    chosen = np.array(here)
+    questions = int(sum(sample.first for sample, mine in zip(samples, here, strict=True) if mine))
+    return {"questions": questions, "answered": int((chosen & direct).sum()), "right": int((chosen & direct & right).sum())}
 
-    return LogisticRegression(C=10.0, max_iter=2000).fit(x, y)
+
+def reliability(predicted: NDArray[np.float64], right: NDArray[np.bool_]) -> list[tuple[float, float, int]]:
+    """For each tenth of the scale that has samples: what was predicted on average, what share was right, how many there were."""
+    tenths = np.minimum((predicted * 10).astype(int), 9)
+    found = [(tenths == tenth) for tenth in range(10)]
+    return [(round(float(predicted[m].mean()), 4), round(float(right[m].mean()), 4), int(m.sum())) for m in found if m.any()]
 
 
-def _threshold(predicted: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[float, Share]:
+def crossed(x: NDArray[np.float64], y: NDArray[np.bool_], groups: Sequence[str]) -> NDArray[np.float64]:
+    """For each sample the probability given by the samples of other groups only."""
+    folds = np.array([_fold(group) for group in groups])
+    predicted = np.zeros(len(y))
+    for fold in range(FOLDS):
+        here = folds == fold
+        if here.any():
+            predicted[here] = _probabilities(x[here], _regression(x[~here], y[~here]))
+    return predicted
+
+
+def _matrix(samples: Sequence[Sample]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    y = np.array([sample.right for sample in samples], bool)
+    if not len(y) or y.all() or not y.any():
+        raise BadInput("校准数据只有一种结果（全对或全错），不能校准。请补充另一种：该答的问题和不该答的问题都要有。")
+    return np.array([sample.values for sample in samples]), y
+
+
+def _regression(x: NDArray[np.float64], y: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Intercept and weights of a logistic regression with a ridge of RIDGE on the weights, by Newton's method."""
+    design = np.hstack([np.ones((len(x), 1)), x])
+    penalty = np.diag([1e-9, *[RIDGE] * x.shape[1]])
+    weights = np.zeros(design.shape[1])
+    for _ in range(50):
+        p = _sigmoid(design @ weights)
+        gradient = design.T @ (p - y) + penalty @ weights
+        step = np.linalg.solve((design.T * (p * (1 - p))) @ design + penalty, gradient)
+        weights -= step
+        if float(np.abs(step).max()) < 1e-8:
+            break
+    return weights
+
+
+def _probabilities(x: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    return _sigmoid(weights[0] + x @ weights[1:])
+
+
+def _sigmoid(total: NDArray[np.float64]) -> NDArray[np.float64]:
+    values: NDArray[np.float64] = 1 / (1 + np.exp(-np.clip(total, -30, 30)))
+    return values
+
+
+def _threshold(predicted: NDArray[np.float64], right: NDArray[np.bool_], promised: float) -> tuple[float, Share]:
     """The lowest probability from which the promise holds on all that is above it; infinity when it never holds."""
     order = np.argsort(-predicted)
     best: tuple[float, Share] = (math.inf, Share(0, 0))
@@ -135,23 +192,71 @@ def _threshold(predicted: NDArray[np.float64], right: NDArray[np.bool_]) -> tupl
     for total, i in enumerate(order, 1):
         hits += int(right[i])
         share = Share(hits, total)
-        if total >= 30 and share.interval[0] >= PROMISED:
+        if total >= LEAST_ANSWERS and share.interval[0] >= promised:
             best = (float(predicted[i]), share)
     return best
 
 
+@dataclass(frozen=True)
+class Sharpened:
+    """What `calibrate` gives: the file's content, and in Chinese what it rests on."""
+
+    content: dict[str, Any]
+    lines: tuple[str, ...]
+
+
+def sharpened(shipped: Calibration, samples: Sequence[Sample], promised: float) -> Sharpened:
+    """A calibration for one library from its own labelled questions, promising `promised` as a lower bound, not as a hope.
+
+    With ENOUGH questions the weights are fitted anew; with fewer the shipped weights stay and only scale and offset follow. Raises
+    BadInput when the questions cannot carry the promise: then the calibration in use stays.
+    """
+    x, y = _matrix(samples)
+    questions = sum(sample.first for sample in samples)
+    anew = questions >= ENOUGH or not shipped.knows_the_model
+    columns = x if anew else (shipped.intercept + x @ np.array(shipped.weights))[:, None]
+    predicted = crossed(columns, y, [sample.group for sample in samples])
+    first = np.array([sample.first and not sample.conflict for sample in samples])
+    threshold, precision = _threshold(predicted[first], y[first], promised)
+    if math.isinf(threshold):
+        raise BadInput(
+            f"这 {questions} 个问题还不够支持“直接答复至少 {promised:.0%} 正确”的保证（至少要有 {LEAST_ANSWERS} 个直接答复，"
+            "并且 95% 区间的下限达到它）。没有改动。请补充带答案的问题，或用 --promise 降低保证。"
+        )
+    found = _regression(columns, y)
+    intercept, weights = (found[0], found[1:]) if anew else (found[0] + found[1] * shipped.intercept, found[1] * np.array(shipped.weights))
+    content = {
+        "model": shipped.model,
+        "weights": dict(zip(FEATURES, map(float, weights), strict=True)),
+        "intercept": float(intercept),
+        "answer_from": threshold,
+        "offer_from": min(OFFER_FROM, threshold),
+        "evidence": {"questions": questions, "promised": promised, "precision": str(precision), "reliability": reliability(predicted, y)},
+    }
+    return Sharpened(
+        content,
+        (
+            f"依据 {questions} 个带答案的问题，{'重新估计了全部权重' if anew else '沿用自带权重，只调整刻度'}。",
+            f"直接答复的正确率（交叉验证）：{precision}",
+            f"可直接答复：{Share(precision.total, int(questions))}",
+        ),
+    )
+
+
 def _judge(
-    index: local.LocalIndex, encoder: Encoder, library: dict[str, Entry], text: str, right: frozenset[str], group: str
+    kind: str, index: local.LocalIndex, encoder: Encoder, library: dict[str, Entry], text: str, right: frozenset[str], group: str
 ) -> list[Sample]:
     query = understand(encoder, text, _shipped_thesaurus())
     hits = search(index, query, JUDGED_AMONG)
+    judged = [judge(text, library[hit.key], hit) for hit in hits]
     return [
         Sample(
+            kind,
             group,
             i == 0,
-            features(hits, i, len(query.terms)),
+            features(judged, i, len(query.terms)),
             hits[i].key in right,
-            bool(_conflicts(text, library[hits[i].key], hits[i].wording)),
+            bool(judged[i].differences.forbidding),
         )
         for i in range(min(JUDGED, len(hits)))
         if hits[i].key in right or not _unjudged(library[hits[i].key], [library[key] for key in right if key in library])
@@ -173,14 +278,11 @@ def _shipped_thesaurus() -> Thesaurus:
     return load_thesaurus()[0]
 
 
-def _conflicts(text: str, entry: Entry, found_by: str) -> list[str]:
-    return conflicts(text, entry.closest(found_by), entry.question)
-
-
 def _index(folder: Path, library: dict[str, Entry], encoder: Encoder) -> local.LocalIndex:
     units = [Unit(key, wording) for key, entry in library.items() for wording in entry.searchable_texts()]
     documents = {key: entry.full_text() for key, entry in library.items()}
-    return local.build(folder, units, encoder, {"kind": "calibration"}, documents=documents)
+    against = {key: entry.not_for for key, entry in library.items() if entry.not_for}
+    return local.build(folder, units, encoder, {"kind": "calibration"}, documents=documents, against=against)
 
 
 def leaf(library: Mapping[str, Entry], key: str) -> str:

@@ -7,17 +7,43 @@ shipped model says which model it was fitted for; with any other model nothing i
 """
 
 import json
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from indexing.polarity import UNKNOWN, Differences, compare
 from indexing.search import Hit
+from knowledge.entry import Entry
 from knowledge.errors import Unreadable
+
+log = logging.getLogger(__name__)
 
 JUDGED_AMONG = 8
 """A hit is judged against the first so many hits of its question."""
-FEATURES = ("cosine", "support", "margin", "lexical_margin", "lexical", "coverage", "precision", "standing_out", "length", "known")
+FEATURES = (
+    "cosine", "support", "margin", "lexical_margin", "lexical", "coverage", "precision", "standing_out", "length", "known",
+    "against", "standard", "sibling_margin", "other_margin", "stances", "numbers", "denied",
+)  # fmt: skip
+UNOPPOSED = -0.25
+"""What `against` is where no counter-example is known: about what it is for an entry that has some and answers the question."""
+FARTHEST = 0.5
+"""Margins beyond this say no more."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A hit with what is known of its entry: its leaf of the taxonomy (else its own id), and how the question differs from it."""
+
+    hit: Hit
+    leaf: str
+    differences: Differences
+
+    @property
+    def key(self) -> str:
+        """The entry's id."""
+        return self.hit.key
 
 
 @dataclass(frozen=True)
@@ -30,27 +56,43 @@ class Calibration:
     answer_from: float
     offer_from: float
 
-    def confidences(self, hits: Sequence[Hit], terms: int) -> list[float]:
+    @property
+    def knows_the_model(self) -> bool:
+        """Whether there is evidence for this model at all; without it nothing is answered directly."""
+        return math.isfinite(self.answer_from)
+
+    def confidences(self, judged: Sequence[Judged], terms: int) -> list[float]:
         """The probability (0..1) of each hit to be the right entry; `terms` is how many terms the question has."""
-        return [self._probability(features(hits, i, terms)) for i in range(len(hits))]
+        return [self._probability(features(judged, i, terms)) for i in range(len(judged))]
 
     def _probability(self, values: Sequence[float]) -> float:
         total = self.intercept + sum(w * v for w, v in zip(self.weights, values, strict=True))
         return 1 / (1 + math.exp(-max(-30.0, min(30.0, total))))
 
 
-def features(hits: Sequence[Hit], i: int, terms: int) -> list[float]:
+def judge(question: str, entry: Entry, hit: Hit) -> Judged:
+    """A hit with what `features` must know; a comparison that fails forbids a direct answer."""
+    try:
+        differences = compare(question, entry.question, entry.closest(hit.wording))
+    except Exception:
+        log.exception("polarity check failed")
+        differences = UNKNOWN
+    return Judged(hit, entry.topic or entry.id, differences)
+
+
+def features(judged: Sequence[Judged], i: int, terms: int) -> list[float]:
     """The values of FEATURES for hit `i` among all hits of one question."""
-    hit = hits[i]
+    this = judged[i]
+    hit = this.hit
     # Always among the same number, so that how many candidates somebody asks to see changes no judgment.
-    others = [other for j, other in enumerate(hits[:JUDGED_AMONG]) if j != i]
-    rival = max((other.score for other in others), default=hit.score - 0.5)
+    rivals = [other for j, other in enumerate(judged[:JUDGED_AMONG]) if j != i]
+    others = [rival.hit for rival in rivals]
     lexical_rival = max((other.lexical for other in others), default=0.0)
     usual = sum(other.cosine for other in others) / len(others) if others else hit.cosine - 0.3
     return [
         hit.cosine,
         hit.support,
-        max(-0.5, min(0.5, hit.score - rival)),
+        _margin(hit, others),
         hit.lexical - lexical_rival,
         hit.lexical,
         hit.coverage,
@@ -58,7 +100,20 @@ def features(hits: Sequence[Hit], i: int, terms: int) -> list[float]:
         hit.cosine - usual,
         math.log1p(terms),
         hit.known,
+        UNOPPOSED if hit.against is None else hit.against - hit.cosine,
+        hit.standard,
+        _margin(hit, [rival.hit for rival in rivals if rival.leaf == this.leaf]),
+        _margin(hit, [rival.hit for rival in rivals if rival.leaf != this.leaf]),
+        float(len(this.differences.stances)),
+        float(bool(this.differences.numbers)),
+        float(min(len(this.differences.denied), 2)),
     ]
+
+
+def _margin(hit: Hit, others: Sequence[Hit]) -> float:
+    """How far a hit is ahead of the best of the others (negative: behind)."""
+    rival = max((other.score for other in others), default=-math.inf)
+    return max(-FARTHEST, min(FARTHEST, hit.score - rival))
 
 
 def load_calibration(path: Path, fingerprint: str) -> Calibration:

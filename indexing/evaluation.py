@@ -16,10 +16,16 @@ Z = 1.96
 
 @dataclass(frozen=True)
 class Labelled:
-    """A question and the entries that would be right (none: nothing should answer)."""
+    """A question and the entries that would be right (none: nothing should answer).
+
+    `style` and `topic` only group the report; `wrong` are entries that would mislead (a minimal pair).
+    """
 
     question: str
     expect: tuple[str, ...]
+    style: str = ""
+    topic: str = ""
+    wrong: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,14 +73,13 @@ class Report:
     p50: float
     p99: float
     misses: tuple[str, ...]
+    parts: dict[str, dict[str, Share]]
+    """The same shares for each style and topic, by its name."""
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`."""
-        figures = {
-            name: {"value": share.value, "hits": share.hits, "total": share.total, "interval": share.interval}
-            for name, share in self.shares.items()
-        }
-        return {"figures": figures, "ms": {"p50": self.p50, "p99": self.p99}, "misses": list(self.misses)}
+        parts = {name: _figures(shares) for name, shares in self.parts.items()}
+        return {"figures": _figures(self.shares), "parts": parts, "ms": {"p50": self.p50, "p99": self.p99}, "misses": list(self.misses)}
 
     def as_text(self) -> str:
         """For the terminal.
@@ -83,16 +88,44 @@ class Report:
         """
         lines = [f"{name:　<14}{share}" for name, share in self.shares.items() if share.total]
         lines.append(f"每问用时　p50 {self.p50:.1f} 毫秒，p99 {self.p99:.1f} 毫秒")
+        for name, shares in self.parts.items():
+            shown = "　".join(f"{what} {share.hits}/{share.total}" for what, share in shares.items() if share.total)
+            lines.append(f"  {name:　<8}{shown}")
         return "\n".join([*lines, "", "最值得看的错例：", *self.misses] if self.misses else lines)
+
+
+def _figures(shares: dict[str, Share]) -> dict[str, dict[str, Any]]:
+    return {
+        name: {"value": share.value, "hits": share.hits, "total": share.total, "interval": share.interval} for name, share in shares.items()
+    }
 
 
 def judge(labelled: Sequence[Labelled], ask: Callable[[str], Outcome]) -> Report:
     """Ask every question and count."""
     found = [(label, ask(label.question)) for label in labelled]
+    times = [outcome.milliseconds for _, outcome in found]
+    p99 = quantiles(times, n=100)[98] if len(times) > 1 else times[0]
+    groups = {
+        f"{kind} {name}": (kind, name)
+        for kind in ("style", "topic")
+        for name in sorted({getattr(label, kind) for label, _ in found})
+        if name
+    }
+    parts = {
+        f"{GROUPED[kind]} {name}": _shares([pair for pair in found if getattr(pair[0], kind) == name]) for kind, name in groups.values()
+    }
+    return Report(_shares(found), median(times), p99, tuple(_misses(found)), parts)
+
+
+GROUPED = {"style": "问法", "topic": "主题"}
+
+
+def _shares(found: Sequence[tuple[Labelled, Outcome]]) -> dict[str, Share]:
     answerable = [(label, outcome) for label, outcome in found if label.expect]
-    hopeless = [(label, outcome) for label, outcome in found if not label.expect]
+    hopeless = [(label, outcome) for label, outcome in found if not label.expect and not label.wrong]
     direct = [(label, outcome) for label, outcome in found if outcome.band == "answer"]
-    shares = {
+    twins = [(label, outcome) for label, outcome in found if label.wrong]
+    return {
         "可答问题 第一候选正确": _share(answerable, lambda label, o: o.candidates[:1] and o.candidates[0] in label.expect),
         "可答问题 前三候选有": _share(answerable, lambda label, o: set(o.candidates[:3]) & set(label.expect)),
         "可答问题 直接答复": _share(answerable, lambda label, o: o.band == "answer"),
@@ -100,10 +133,8 @@ def judge(labelled: Sequence[Labelled], ask: Callable[[str], Outcome]) -> Report
         "直接答复中正确": _share(direct, lambda label, o: o.candidates[0] in label.expect),
         "不该答的 被直接答复": _share(hopeless, lambda label, o: o.band == "answer"),
         "不该答的 登记或不受理": _share(hopeless, lambda label, o: o.band in ("need", "refused", "conversation")),
+        "一字之差 照错的答": _share(twins, lambda label, o: o.band == "answer" and o.candidates[0] in label.wrong),
     }
-    times = [outcome.milliseconds for _, outcome in found]
-    p99 = quantiles(times, n=100)[98] if len(times) > 1 else times[0]
-    return Report(shares, median(times), p99, tuple(_misses(found)))
 
 
 def _share(items: Sequence[tuple[Labelled, Outcome]], holds: Callable[[Labelled, Outcome], object]) -> Share:

@@ -52,6 +52,12 @@ class SearchIndex(Protocol):
         The score grows with how near they are, and with how many they are.
         """
 
+    def firsts(self, vector: Vector, keys: Sequence[str]) -> dict[str, float]:
+        """For each of the keys, the cosine of `vector` to the first of its units (an entry's standard question)."""
+
+    def against(self, vector: Vector, keys: Sequence[str]) -> dict[str, float]:
+        """For each key of which counter-examples are known: the highest cosine of `vector` to one of them."""
+
     def units(self, numbers: Sequence[int]) -> dict[int, Unit]:
         """The units with these numbers."""
 

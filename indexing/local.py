@@ -3,6 +3,7 @@
     vectors.faiss          every unit vector in half precision, all compared with the question
     units.npy, gains.npy   which units hold a term and its BM25 gain there (`postings`)
     asked.faiss, asked.npy vectors of questions known beforehand, and the unit that answers each (`asked`)
+    against.npy            vectors of the questions that a key is known not to answer
     text.sqlite            units, where each term's postings lie, terms of whole documents
     manifest.json          what it was made from, with the SHA-256 of the other files
 
@@ -19,11 +20,13 @@ import sqlite3
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import faiss
 import numpy as np
+from numpy.typing import NDArray
 
 from indexing.encoder import Encoder
 from indexing.index import Found, Unit, Vector
@@ -40,7 +43,7 @@ BATCH = 2048
 MOST_POSTINGS = 200_000
 """How many (term, unit) pairs a question may touch: its rarest terms up to here, at least LEAST_TERMS. A small index is searched whole."""
 LEAST_TERMS = 8
-FILES = ("vectors.faiss", *POSTINGS, "asked.faiss", "asked.npy", "text.sqlite")
+FILES = ("vectors.faiss", *POSTINGS, "asked.faiss", "asked.npy", "against.npy", "text.sqlite")
 SHARPNESS = 10.0
 """How much more the nearest known question says than all the others that the same unit answers."""
 MOST_VOCABULARIES = 1_000
@@ -62,6 +65,7 @@ class LocalIndex:
             self._faiss = faiss.read_index(str(folder / "vectors.faiss"))
             self._asked = faiss.read_index(str(folder / "asked.faiss"))
             self._answered_by = np.load(folder / "asked.npy")
+            self._against = np.load(folder / "against.npy", mmap_mode="r")
         except (RuntimeError, OSError, ValueError, EOFError) as error:
             raise IndexUnusable(f"索引文件 {folder.name} 损坏。请运行：python -m bot reindex") from error
         if self._faiss.ntotal != self.manifest["units"]:
@@ -115,6 +119,14 @@ class LocalIndex:
         found = (Found(unit, math.log(weight) / SHARPNESS) for unit, weight in evidence.items())
         return sorted(found, key=lambda item: (-item.score, item.unit))
 
+    def firsts(self, vector: Vector, keys: Sequence[str]) -> dict[str, float]:
+        found = self.sql(f"SELECT key, MIN(number) FROM units WHERE key IN ({','.join('?' * len(keys))}) GROUP BY key", *keys)
+        return dict(zip((key for key, _ in found), self.cosines(vector, [number for _, number in found]), strict=True))
+
+    def against(self, vector: Vector, keys: Sequence[str]) -> dict[str, float]:
+        found = self.sql(f"SELECT key, start, count FROM against WHERE key IN ({','.join('?' * len(keys))})", *keys)
+        return {key: float((self._against[start : start + count].astype(np.float32) @ vector).max()) for key, start, count in found}
+
     def units(self, numbers: Sequence[int]) -> dict[int, Unit]:
         marks = ",".join("?" * len(numbers))
         found = self.sql(f"SELECT number, key, text FROM units WHERE number IN ({marks})", *numbers)
@@ -166,14 +178,15 @@ def build(
     documents: Mapping[str, str] | None = None,
     extra: Callable[[sqlite3.Connection], None] | None = None,
     asked: Mapping[int, Sequence[Vector]] | None = None,
+    against: Mapping[str, Sequence[str]] | None = None,
     progress: Progress | None = None,
 ) -> LocalIndex:
     """Write an index over `units` into `folder` and open it.
 
     `known` holds vectors of texts that need no encoding; `documents` the whole text behind each key, for `vocabulary`; `extra`
     may add tables of its own to `text.sqlite`; `asked` holds vectors of questions
-    that a unit (by its number) is known to answer; `progress(what, done, total)` is called now and then. `folder` appears only
-    when everything in it is complete.
+    that a unit (by its number) is known to answer, `against` questions that a key is known not to answer; `progress(what, done, total)`
+    is called now and then. `folder` appears only when everything in it is complete.
     """
     partial = folder.with_name(f"{folder.name}.partial")
     # One builder at a time: what lies here was left by one that was killed.
@@ -181,8 +194,9 @@ def build(
     partial.mkdir(parents=True)
     _write_vectors(partial / "vectors.faiss", units, encoder, known or {}, progress)
     _write_asked(partial, asked or {}, encoder.dimension)
+    _write_against(partial / "against.npy", against or {}, encoder, known or {})
     terms = _write_postings(partial, units, progress)
-    _write_text(partial / "text.sqlite", units, terms, documents or {}, extra)
+    _write_text(partial / "text.sqlite", units, terms, documents or {}, against or {}, extra)
     files = {name: _sha256(partial / name) for name in FILES}
     complete = manifest | {"format": FORMAT, "model": encoder.fingerprint, "model_name": encoder.name, "units": len(units), "files": files}
     (partial / "manifest.json").write_text(json.dumps(complete, ensure_ascii=False, indent=1), encoding="utf-8")
@@ -206,9 +220,7 @@ def _write_vectors(path: Path, units: Sequence[Unit], encoder: Encoder, known: d
     index = _empty(encoder.dimension)
     for start in range(0, len(units), BATCH):
         texts = [unit.text for unit in units[start : start + BATCH]]
-        new = [text for text in texts if text not in known]
-        encoded = dict(zip(new, encoder.encode(new), strict=True)) if new else {}
-        index.add(np.stack([encoded[text] if text in encoded else known[text] for text in texts]))
+        index.add(_encoded(texts, encoder, known))
         if progress:
             progress("计算向量", min(start + BATCH, len(units)), len(units))
     faiss.write_index(index, str(path))
@@ -220,6 +232,19 @@ def _write_asked(folder: Path, asked: Mapping[int, Sequence[Vector]], dimension:
         index.add(np.stack([vector for vectors in asked.values() for vector in vectors]))
     faiss.write_index(index, str(folder / "asked.faiss"))
     np.save(folder / "asked.npy", np.array([unit for unit, vectors in asked.items() for _ in vectors], np.uint32))
+
+
+def _write_against(path: Path, against: Mapping[str, Sequence[str]], encoder: Encoder, known: dict[str, Vector]) -> None:
+    texts = [text for kept in against.values() for text in kept]
+    np.save(path, _encoded(texts, encoder, known).astype(np.float16))
+
+
+def _encoded(texts: Sequence[str], encoder: Encoder, known: Mapping[str, Vector]) -> NDArray[np.float32]:
+    """The vectors of texts, shape (len(texts), dimension); those that are known already are not computed again."""
+    new = [text for text in texts if text not in known]
+    vectors = dict(zip(new, encoder.encode(new), strict=True)) if new else {}
+    rows = [vectors[text] if text in vectors else known[text] for text in texts]
+    return np.stack(rows) if rows else np.zeros((0, encoder.dimension), np.float32)
 
 
 def _empty(dimension: int) -> Any:
@@ -241,6 +266,7 @@ def _write_text(
     units: Sequence[Unit],
     terms: Sequence[tuple[str, int, int]],
     documents: Mapping[str, str],
+    against: Mapping[str, Sequence[str]],
     extra: Callable[[sqlite3.Connection], None] | None,
 ) -> None:
     connection = sqlite3.connect(path, isolation_level=None)
@@ -255,6 +281,11 @@ def _write_text(
     connection.execute("CREATE TABLE documents (key TEXT PRIMARY KEY, terms TEXT NOT NULL) WITHOUT ROWID")
     connection.executemany(
         "INSERT INTO documents VALUES (?, ?)", ((k, " ".join(sorted(set(split_terms(d))))) for k, d in documents.items())
+    )
+    connection.execute("CREATE TABLE against (key TEXT PRIMARY KEY, start INTEGER NOT NULL, count INTEGER NOT NULL) WITHOUT ROWID")
+    starts = accumulate((len(texts) for texts in against.values()), initial=0)
+    connection.executemany(
+        "INSERT INTO against VALUES (?, ?, ?)", ((k, start, len(against[k])) for k, start in zip(against, starts, strict=False))
     )
     if extra:
         extra(connection)

@@ -1,16 +1,20 @@
-"""Opposite questions look alike to every encoder; here are the reasons not to answer one with the other's answer.
+"""Opposite questions look alike to every encoder; here is what sets a question apart from an entry.
 
 The question is compared with the wording it was found by, and with the entry's standard question. What differs is
 named: negation (签了/没签, 可以/不可以), party (用人单位/劳动者, 原告/被告), stage (试用期内/期满后, 一审/二审), subject
-(公司/个体户, 社保/公积金), numbers with units (15日/30日). A reason makes an offer out of an answer; it never hides a
-candidate. Only what both sides speak of is compared: a text that is silent on the matter is no contradiction.
+(公司/个体户, 社保/公积金), numbers with units (15日/30日), and what one of them denies and the other says. Only what both
+sides speak of is compared: a text that is silent on the matter is no contradiction.
+
+Two sides of a matter of `_CONTRASTS`, another number than the standard question's, and a yes to a no in otherwise the same
+words forbid a direct answer. The rest makes it less sure (`confidence` weighs it). Nothing here hides a candidate.
 """
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
-from indexing.words import clean
+from indexing.words import clean, tokenizer
 from knowledge.numerals import number_value
 
 _CONTRASTS: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -55,6 +59,10 @@ _NAMES = (*(name for name, _ in _CONTRASTS), "用人单位还是劳动者")
 _ACTS = r"违法解除|单方解除|解除|不签|拖着不|输了|不服|起诉|告|反悔|违约|提出"
 _EMPLOYER = re.compile(rf"(?:用人单位|公司|单位|企业|老板|厂里)(?:[^，。？]{{0,4}})(?:{_ACTS})")
 _WORKER = re.compile(rf"(?:劳动者|员工|职工|工人|伙计|雇员)(?:[^，。？]{{0,4}})(?:{_ACTS})")
+_DENIAL = re.compile(r"没有|没|不是|不|未|非|无")
+_PAUSE = re.compile(r"[，。？；、！,.?;! ]")
+DENIED_WITHIN = 4
+"""Characters between a denial and the word it denies."""
 _NEGATED = re.compile(r"(?:不|没|未|无|别|非|拒)")
 _ASKS = re.compile(r"能不能|可不可以|要不要|是不是|有没有|该不该|行不行|算不算|会不会|用不用|付不付|赔不赔|给不给|交不交|退不退")
 _FIXED = re.compile(
@@ -66,19 +74,68 @@ _CHINESE_NUMBER = re.compile(r"([一二两三四五六七八九十]{1,3})(?=个?
 _SAME_UNIT = {"天": "日", "月": "个月"}
 
 
-def conflicts(question: str, *wordings: str) -> list[str]:
-    """Why the answer to `wordings` may be wrong for `question`: what `_conflicts` says of any of them, each reason once."""
-    return list(dict.fromkeys(reason for wording in wordings for reason in _conflicts(question, wording)))
+@dataclass(frozen=True)
+class Differences:
+    """What sets a question apart from an entry, in Chinese, for staff.
+
+    `forbidding` speaks against any direct answer; `stances` are those of them that name two sides of a matter, `numbers` other
+    numbers of the same unit, `denied` words that one denies and the other says: these three are weighed.
+    """
+
+    forbidding: tuple[str, ...] = ()
+    stances: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
+    denied: tuple[str, ...] = ()
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Everything there is to say, each thing once."""
+        words = (f"一边说“{word}”，一边说没有" for word in self.denied)
+        return tuple(dict.fromkeys((*self.forbidding, *self.numbers, *words)))
 
 
-def _conflicts(question: str, wording: str) -> list[str]:
-    """Why the answer to `wording` may be wrong for `question`, in Chinese, for staff; empty if nothing speaks against it."""
-    asked, known = clean(question), clean(wording)
-    if asked == known:
-        return []
+UNKNOWN = Differences(forbidding=("防错检查没有完成",))
+"""What is assumed when the comparison itself fails."""
+
+
+def compare(question: str, standard: str, wording: str) -> Differences:
+    """How `question` differs from an entry's standard question and from the wording it was found by."""
+    asked, norm, known = clean(question), clean(standard), clean(wording)
+    if asked in (norm, known):
+        return Differences()
+    texts = tuple(dict.fromkeys((known, norm)))
+    stances = tuple(dict.fromkeys(reason for text in texts for reason in _stances_differ(asked, text)))
+    against_norm = tuple(_numbers_differ(asked, norm))
+    numbers = tuple(dict.fromkeys((*_numbers_differ(asked, known), *against_norm)))
+    negated = tuple(dict.fromkeys(reason for text in texts for reason in _negation_differs(asked, text)))
+    return Differences((*stances, *against_norm, *negated), stances, numbers, _denied(asked, texts))
+
+
+def _stances_differ(asked: str, known: str) -> list[str]:
     stances = zip(_stance(asked), _stance(known), strict=True)
-    reasons = [f"{name}不同" for name, (one, other) in zip(_NAMES, stances, strict=True) if _differ(one, other)]
-    return reasons + _numbers_differ(asked, known) + _negation_differs(asked, known)
+    return [f"{name}不同" for name, (one, other) in zip(_NAMES, stances, strict=True) if _differ(one, other)]
+
+
+def _denied(asked: str, texts: Sequence[str]) -> tuple[str, ...]:
+    """Words that the question denies and the texts say, or the other way round."""
+    said, denied = _said_and_denied(asked)
+    theirs = [_said_and_denied(text) for text in texts]
+    they_say, they_deny = (frozenset().union(*sides) for sides in zip(*theirs, strict=True))
+    return tuple(sorted((denied & (they_say - they_deny)) | (said & (they_deny - they_say))))
+
+
+@lru_cache(maxsize=8192)
+def _said_and_denied(text: str) -> tuple[frozenset[str], frozenset[str]]:
+    """The words of two and more characters that a cleaned text says, and those it denies (没有, 不是 … shortly before them)."""
+    said: set[str] = set()
+    denied: set[str] = set()
+    ends = [found.end() for found in _DENIAL.finditer(text)]
+    for start, end in tokenizer().encode(text, add_special_tokens=False).offsets:
+        word = text[start:end]
+        if len(word) >= 2 and not _DENIAL.search(word):
+            near = any(0 <= start - stop <= DENIED_WITHIN and not _PAUSE.search(text[stop:start]) for stop in ends)
+            (denied if near else said).add(word)
+    return frozenset(said - denied), frozenset(denied - said)
 
 
 @lru_cache(maxsize=8192)

@@ -6,6 +6,7 @@ by key, so that an entry is found by its best wording.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -43,6 +44,10 @@ class Hit:
     precision: float
     known: float
     """Share of the question's terms, by rarity, that occur anywhere in the document behind the key."""
+    standard: float
+    """Cosine to the key's first unit, an entry's standard question."""
+    against: float | None
+    """Highest cosine to a question that the key is known not to answer; None where none is known."""
 
 
 @dataclass(frozen=True)
@@ -135,14 +140,21 @@ def search(index: SearchIndex, query: Query, k: int, depth: int = DEPTH) -> list
         return search(index, query, k, depth * 4)
     ranked = sorted(groups.items(), key=lambda group: -group[1][0].score)[:k]
     rarity = index.rarity(query.terms)
-    vocabulary = index.vocabulary([key for key, _ in ranked])
-    return [_hit(key, units[group[0].unit].text, group, rarity, vocabulary.get(key, frozenset())) for key, group in ranked]
+    keys = [key for key, _ in ranked]
+    vocabulary = index.vocabulary(keys)
+    standard, against = index.firsts(query.vectors[0], keys), index.against(query.vectors[0], keys)
+    return [
+        _hit(key, units[group[0].unit].text, group, rarity, vocabulary.get(key, frozenset()), standard[key], against.get(key))
+        for key, group in ranked
+    ]
 
 
-def _hit(key: str, wording: str, group: list[Fused], rarity: dict[str, float], vocabulary: frozenset[str]) -> Hit:
+def _hit(
+    key: str, wording: str, group: list[Fused], rarity: dict[str, float], vocabulary: frozenset[str], standard: float, against: float | None
+) -> Hit:
     best = group[0]
     second = group[1].cosine if len(group) > 1 else best.cosine * 0.8
-    wording_terms = set(split_terms(wording))
+    wording_terms = _terms_of(wording)
     shared = sum(rarity[term] for term in rarity if term in wording_terms)
     asked = sum(rarity.values()) or 1.0
     # A wording's own terms are not looked up again for their rarity: the mean rarity of the question stands in.
@@ -157,4 +169,12 @@ def _hit(key: str, wording: str, group: list[Fused], rarity: dict[str, float], v
         coverage=shared / asked,
         precision=shared / (shared + unshared) if shared else 0.0,
         known=sum(value for term, value in rarity.items() if term in vocabulary) / asked,
+        standard=standard,
+        against=against,
     )
+
+
+@lru_cache(maxsize=8192)
+def _terms_of(wording: str) -> frozenset[str]:
+    """The same wordings are found again and again, so they are split once."""
+    return frozenset(split_terms(wording))

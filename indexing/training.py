@@ -6,8 +6,8 @@ street's words and the law's words mean the same. Three sources teach it, each w
 1. English glosses. Each Chinese word starts as the MiniLM vector of its CC-CEDICT definitions, so that words nobody
    wrote a question with (店主, 掌柜) already stand near those that somebody did (老板).
 2. Statutes. A crop of an article must find the rest of its article among hundreds: how the law speaks.
-3. People. Questions find their answers and cited articles, street paraphrases find the question they repeat, and each
-   colloquial word of the thesaurus finds its legal one.
+3. People. Questions find their answers and cited articles, street paraphrases find the question they repeat, each
+   colloquial word of the thesaurus finds its legal one, and questions that one word turns away from an entry are told from it.
 
 A word's vector is `weight x (gloss x projection + own)`: the projection is shared, so what paraphrases teach about one
 word moves all words of like meaning; `own` is what is peculiar to it. All three are learned. Never learned from: LeCoQA
@@ -25,7 +25,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from itertools import chain, repeat, zip_longest
+from itertools import chain, cycle, repeat, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,8 +34,12 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
+from indexing.asked import FILE as ASKED
+from indexing.asked import write_asked
+from indexing.encoder import fingerprint_of
+from indexing.spelling import SOUNDS
 from indexing.training_corpus import Article, Corpus, encodings, read_corpus, with_lines
-from indexing.training_figures import Matrix, measure
+from indexing.training_figures import Matrix, asked_vectors, measure
 from indexing.words import CJK, clean
 
 if TYPE_CHECKING:
@@ -49,7 +53,7 @@ RUNS = 3
 WORDS = 28_500
 DIMENSION = 256
 PARTS_DIMENSION = 128
-DROPPED = 0.5
+DROPPED = 0.6
 """Share of a text's words that are hidden at each step, so that no single word carries a pair."""
 PARTNERS = 6
 """Of many wordings of one question each is paired with so many others."""
@@ -231,7 +235,7 @@ class Stage:
 CROPS = "crops"
 LAW = Stage(300, 512, {CROPS: 3, "answers": 1, "citations": 1})
 PEOPLE = Stage(
-    1000,
+    1600,
     1024,
     {
         CROPS: 3,
@@ -245,6 +249,7 @@ PEOPLE = Stage(
         "citations": 1,
         "article_questions": 3,
         "article_wordings": 1,
+        "twins": 1.5,
         "synonyms": 1,
     },
 )
@@ -291,12 +296,20 @@ def make_pairs(corpus: Corpus, tokenizer: Tokenizer) -> dict[str, list[Pair]]:
         for cited in question.articles:
             if cited in articles:
                 add("citations", "".join(cited), ((text, articles[cited]) for text in (question.question, *said)))
+    answered_by = {text: entry for entry in corpus.entries for text in entry.wordings}
     for entry in corpus.entries:
         said = corpus.trained_on(entry.id)
         wordings = entry.searchable_texts()
         add("entry_lines", entry.id, ((line, entry.question) for line in said))
         add("entry_answers", entry.id, ((text, entry.answer) for text in (*wordings, *said)))
         add("entry_wordings", entry.id, _some_pairs([*wordings, *said]))
+    made["twins"].append([])
+    for entry in corpus.entries:
+        for text, right in zip(entry.not_for, cycle(entry.wordings or (entry.question,)), strict=False):
+            # What the entry answers and what it does not stand next to each other, so that each is the other's negative.
+            better = answered_by.get(text)
+            against = Pair(words(text), words(better.question if better else text), better.id if better else f"not {entry.id}")
+            made["twins"][0] += [Pair(words(right), words(entry.question), entry.id), against]
     for asked in corpus.asked:
         if (asked.law, asked.article) in articles:
             key = asked.law + asked.article
@@ -435,6 +448,23 @@ def export(tokenizer: Tokenizer, vectors: Matrix, out: Path) -> None:
     _write_json(out / "config_sentence_transformers.json", {"model_type": "SentenceTransformer", "similarity_fn_name": "cosine"})
 
 
+def export_asked(corpus: Corpus, tokenizer: Tokenizer, vectors: Matrix, out: Path) -> None:
+    """Write the vectors of the questions that articles answer (`indexing.asked`); nothing of what validates is among them."""
+    texts = {(article.law, article.number): article.text for article in corpus.articles}
+    asked = asked_vectors(corpus, tokenizer, vectors)
+    write_asked({texts[key]: rows for key, rows in asked.items() if key in texts}, fingerprint_of(out), out / ASKED.name)
+
+
+def export_sounds(tokenizer: Tokenizer, out: Path) -> None:
+    """Write how each Chinese character of the vocabulary sounds, without its tone (`indexing.spelling`); pypinyin's first reading."""
+    from pypinyin import lazy_pinyin
+
+    characters = sorted({character for word in tokenizer.get_vocab() for character in word if _HAN.fullmatch(character)})
+    sounds = ((character, lazy_pinyin(character)[0].replace("ü", "v")) for character in characters)
+    lines = [f"{character}\t{sound}" for character, sound in sounds if re.fullmatch("[a-z]+", sound)]
+    (out / SOUNDS.name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
 def _write_json(path: Path, content: object) -> None:
     path.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
@@ -508,6 +538,8 @@ def main(data: Path, out: Path, work: Path, seed: int, curve: tuple[int, ...]) -
         "shipped": measure(tokenizer, corpus, shipped),
     }
     export(tokenizer, shipped, out)
+    export_asked(corpus, tokenizer, shipped, out)
+    export_sounds(tokenizer, out)
     _write_json(out / "figures.json", figures)
     click.echo(json.dumps(figures, ensure_ascii=False, indent=1))
 

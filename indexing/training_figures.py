@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from indexing.laws import ASKED_SHARE
+from indexing.local import SHARPNESS
 from indexing.paraphrases import held_out, load_own_questions, load_validation
 from indexing.training_corpus import Corpus, encodings
 from indexing.words import bigrams
@@ -93,8 +95,27 @@ def _hits(scores: Matrix, wanted: NDArray[np.int64]) -> dict[str, float]:
     return {f"hit@{k}": round(float((ranks < k).mean()), 3) for k in (1, 3, 10)}
 
 
+def asked_vectors(corpus: Corpus, tokenizer: Tokenizer, vectors: Matrix) -> dict[tuple[str, str], Matrix]:
+    """For each (law, article) the unit vectors of questions it answers, one a row; nothing of what validates is among them.
+
+    Of a LeCoQA question it is the mean of all ways to ask it.
+    """
+    found: dict[tuple[str, str], list[Matrix]] = defaultdict(list)
+    for asked in corpus.asked:
+        found[asked.law, asked.article].append(encode(tokenizer, vectors, asked.questions))
+    for question in corpus.questions:
+        if not question.validates:
+            mean = encode(tokenizer, vectors, [question.question, *corpus.trained_on(str(question.id))]).mean(axis=0, keepdims=True)
+            for cited in question.articles:
+                found[cited].append(mean / np.linalg.norm(mean))
+    return {key: np.concatenate(rows) for key, rows in found.items()}
+
+
 def measure_statutes(tokenizer: Tokenizer, vectors: Matrix, corpus: Corpus) -> dict[str, Any]:
-    """Recall@100 and MRR of the cited articles of LeCoQA's validation questions among all articles in force."""
+    """Recall@100 and MRR of the cited articles of LeCoQA's validation questions among all articles in force.
+
+    "asked" adds how like the question is to those that an article is known to answer (`indexing.asked`), as `indexing.laws` does.
+    """
     row = {(article.law, article.number): i for i, article in enumerate(corpus.articles)}
     cited = {q.question: [row[c] for c in q.articles if c in row] for q in corpus.questions if q.validates}
     asked = {question: rows for question, rows in cited.items() if rows}
@@ -102,7 +123,18 @@ def measure_statutes(tokenizer: Tokenizer, vectors: Matrix, corpus: Corpus) -> d
     cosine = encode(tokenizer, vectors, list(asked)) @ encode(tokenizer, vectors, texts).T
     matching = Matching(texts)
     lexical = np.array([matching(question) for question in asked])
-    ways = {"model": cosine, "bm25": lexical, "model + 0.2 bm25": cosine + 0.2 * lexical}
+    like = np.zeros_like(cosine)
+    questions = encode(tokenizer, vectors, list(asked))
+    for key, known in asked_vectors(corpus, tokenizer, vectors).items():
+        if key in row:
+            like[:, row[key]] = np.log(np.exp(SHARPNESS * questions @ known.T).sum(axis=1)) / SHARPNESS
+    both = cosine + 0.2 * lexical
+    ways = {
+        "model": cosine,
+        "bm25": lexical,
+        "model + 0.2 bm25": both,
+        f"model + 0.2 bm25 + {ASKED_SHARE} asked": both + ASKED_SHARE * like,
+    }
     figures = {way: _found(scores, list(asked.values())) for way, scores in ways.items()}
     return {"questions": len(asked), "among": len(texts), "found": figures}
 

@@ -38,7 +38,8 @@ class Citation:
 class Entry:
     """What is known about one question.
 
-    `question` is the standard wording and `wordings` the other ways people ask it; all of them are searched.
+    `question` is the standard wording and `wordings` the other ways people ask it; all of them are searched. `not_for` are questions
+    that look like it and that it does not answer (one thing in them is otherwise): near one of them nothing is answered directly.
     `answer` is shown word for word, never joined with another entry's. For a passage `question` is its heading
     path, `answer` the original text and `place` says where it stands in which document. `explained` gives the reason for
     each number in the answer that no cited article contains (a worked example, say), as (number as written, reason).
@@ -50,6 +51,7 @@ class Entry:
     kind: Kind = "faq"
     topic: str | None = None
     wordings: tuple[str, ...] = ()
+    not_for: tuple[str, ...] = ()
     deadline: str | None = None
     steps: tuple[str, ...] = ()
     materials: tuple[str, ...] = ()
@@ -73,8 +75,9 @@ class Entry:
         """The entry as one line of JSON, keys sorted; `from_json` gives an equal entry back."""
         fields = asdict(self)
         # What came to the format later is left out where it is empty, so that an upgrade changes no hash and no reviewer's mark.
-        if not fields["explained"]:
-            del fields["explained"]
+        for name in ("explained", "not_for"):
+            if not fields[name]:
+                del fields[name]
         for citation in fields["basis"]:
             if citation["paragraph"] is None:
                 del citation["paragraph"]
@@ -84,8 +87,8 @@ class Entry:
     def from_json(cls, text: str) -> "Entry":
         """The entry that `to_json` wrote."""
         fields: dict[str, Any] = json.loads(text)
-        for name in ("wordings", "steps", "materials", "related", "keywords"):
-            fields[name] = tuple(fields[name])
+        for name in ("wordings", "not_for", "steps", "materials", "related", "keywords"):
+            fields[name] = tuple(fields.get(name, ()))
         fields["basis"] = tuple(Citation(**c) for c in fields["basis"])
         fields["explained"] = tuple((number, why) for number, why in fields.get("explained", ()))
         for name in ("valid_from", "valid_until"):

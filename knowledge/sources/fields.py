@@ -21,7 +21,7 @@ LONGEST_BASIS = 500
 LAST_PARAGRAPH = 40
 
 _TEXTS = ("id", "question", "answer", "topic", "deadline", "mistake", "elsewhere", "state")
-_LISTS = ("wordings", "steps", "materials", "related", "keywords")
+_LISTS = ("wordings", "not_for", "steps", "materials", "related", "keywords")
 _DATES = ("valid_from", "valid_until")
 _REQUIRED = ("id", "question", "answer")
 _KNOWN = {*_TEXTS, *_LISTS, *_DATES, "basis", "explained"}
@@ -96,6 +96,7 @@ def from_content(fields: Mapping[str, object], topics: Collection[str] | None, k
         kind=kind,
         topic=topic,
         wordings=lists.get("wordings", ()),
+        not_for=lists.get("not_for", ()),
         deadline=texts.get("deadline"),
         steps=lists.get("steps", ()),
         materials=lists.get("materials", ()),
@@ -128,6 +129,7 @@ def from_row(fields: Mapping[str, object], stem: str, topics: Collection[str] | 
         answer=texts["answer"],
         topic=topic,
         wordings=_split(fields.get("wordings"), "wordings", r"[\n；;|]+"),
+        not_for=_split(fields.get("not_for"), "not_for", r"[\n；;|]+"),
         basis=basis,
         keywords=_split(fields.get("keywords"), "keywords", r"[\n；;|、，,]+"),
         state=_state(texts["state"] or None),

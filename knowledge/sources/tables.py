@@ -22,6 +22,7 @@ _NAMES = {
     "编号": "id",
     "问题": "question",
     "其他问法": "wordings",
+    "不适用问法": "not_for",
     "答复": "answer",
     "依据": "basis",
     "关键词": "keywords",
