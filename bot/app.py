@@ -33,6 +33,7 @@ from bot.outbox import Courier, Mail, Outbox, Saying
 from bot.startup import Opened
 from bot.topics_page import TopicsPage
 from bot.turn import Turn
+from bot.why import why_lines
 from indexing import building
 from knowledge import library
 from knowledge.clock import stamp
@@ -64,7 +65,7 @@ class App:
         self._telegram = TelegramChannel(opened.settings) if opened.settings.telegram_bot_token else None
         couriers: dict[str, Courier] = {"web": self._web} | ({"telegram": self._telegram} if self._telegram else {})
         self._outbox = Outbox(self.database, couriers, self.clock)
-        self._console = Console(opened, self._outbox)
+        self._console = Console(opened, self._outbox, self._why)
         self._runner: web.AppRunner | None = None
         self._lock: IO[str] | None = None
 
@@ -188,6 +189,12 @@ class App:
 
     async def _think(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thinking, work)
+
+    async def _why(self, question: str) -> list[str]:
+        """What would be done with a question, and why. Raises Conflict while the bot is still starting."""
+        if not self.is_ready():
+            raise Conflict("系统正在启动，请过几秒再试。")
+        return await self._think(lambda: why_lines(self._opened.answering.reply_to(question)))
 
     async def _may_upload(self, chat_id: int) -> bool:
         staff = await asyncio.wrap_future(self.database.read(lambda db: staff_in_chat(db, "web", chat_id)))

@@ -73,6 +73,7 @@ class LocalIndex:
         self._postings = Postings(folder, self.size)
         self._local = threading.local()
         self._vocabulary: dict[str, frozenset[str]] = {}
+        self._last_spans: tuple[tuple[str, ...], dict[str, tuple[int, int]]] = ((), {})
 
     @property
     def size(self) -> int:
@@ -100,12 +101,20 @@ class LocalIndex:
 
     def _spans(self, terms: Sequence[str]) -> dict[str, tuple[int, int]]:
         """For each term that occurs: its first row in the postings, and in how many units it occurs."""
-        wanted = list(dict.fromkeys(terms))
-        found = self.sql(f"SELECT term, start, units FROM terms WHERE term IN ({','.join('?' * len(wanted))})", *wanted)
-        return {term: (start, units) for term, start, units in found}
+        wanted = tuple(dict.fromkeys(terms))
+        # A question's terms are looked up twice, to match and to weigh them.
+        last, spans = self._last_spans
+        if wanted != last:
+            found = self.sql(f"SELECT term, start, units FROM terms WHERE term IN ({','.join('?' * len(wanted))})", *wanted)
+            spans = {term: (start, units) for term, start, units in found}
+            self._last_spans = wanted, spans
+        return spans
 
     def cosines(self, vector: Vector, units: Sequence[int]) -> list[float]:
-        return [float(self._faiss.reconstruct(int(number)) @ vector) for number in units]
+        if not units:
+            return []
+        found: list[float] = (self._faiss.reconstruct_batch(np.asarray(units, np.int64)) @ vector).tolist()
+        return found
 
     def asked(self, vector: Vector, k: int) -> list[Found]:
         known = int(self._asked.ntotal)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from indexing.words import clean, tokenizer
+from indexing.words import CJK, clean, tokenizer
 from knowledge.numerals import number_value
 
 _CONTRASTS: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -52,10 +52,19 @@ _CONTRASTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("第几次", (r"第一次|首次|初次|头一次|头一回", r"第二次|第三次|再次|又被罚|多次|屡次")),
     ("自愿还是冒用", (r"自愿|同意|借给朋友用", r"冒用|盗用|被人拿去|偷用")),
     ("派遣哪一方", (r"派遣公司|劳务公司|用人单位", r"用工单位|派到我|派来")),
+    ("有没有授权", (r"正版|有授权|买过授权|买了授权|授权书", r"盗版|破解版|没授权|未经授权|没有授权|侵权图")),
+    ("有没有牌照", (r"有牌照|持牌|有资质|有执照", r"没牌照|没有牌照|无牌照|没资质|没有资质|无资质|没执照")),
+    ("集体还是国有土地", (r"集体土地|村里的地|集体的地|宅基地", r"国有土地|国有地|出让土地")),
+    ("哪种拍卖", (r"法院拍卖|司法拍卖|法拍", r"普通拍卖|拍卖行|商业拍卖")),
+    ("婚前还是婚后", (r"婚前|没结婚|未婚|结婚前|没领证", r"婚后|结婚后|结婚以后")),
+    ("必须还是可以不", (r"必须|一定要|非得|强制要", r"可以不|用不着|不用|不必|自愿")),
+    ("全日制还是其他用工", (r"全职|全日制|正式工|正式员工", r"钟点工|小时工|兼职|非全日制|实习生|在校学生|劳务工|退休返聘")),
+    ("登记前还是登记后", (r"没过户|还没过户|未过户|过户前|没登记", r"已过户|过完户|过户后|过户到|已经登记")),
     ("国内还是国外", (r"外国判决|国外判决|国外法院", r"青岛起诉|国内起诉|在青岛")),
 )
 """Matters on which the law turns, each with the ways to say one side or another. A text that names two sides takes none."""
 _NAMES = (*(name for name, _ in _CONTRASTS), "用人单位还是劳动者")
+_ORDER = re.compile(rf"先([{CJK}]{{1,6}}?)[，、 ]?(?:后|再|然后|才)([{CJK}]{{1,6}})")
 _ACTS = r"违法解除|单方解除|解除|不签|拖着不|输了|不服|起诉|告|反悔|违约|提出"
 _EMPLOYER = re.compile(rf"(?:用人单位|公司|单位|企业|老板|厂里)(?:[^，。？]{{0,4}})(?:{_ACTS})")
 _WORKER = re.compile(rf"(?:劳动者|员工|职工|工人|伙计|雇员)(?:[^，。？]{{0,4}})(?:{_ACTS})")
@@ -113,7 +122,17 @@ def compare(question: str, standard: str, wording: str) -> Differences:
 
 def _stances_differ(asked: str, known: str) -> list[str]:
     stances = zip(_stance(asked), _stance(known), strict=True)
-    return [f"{name}不同" for name, (one, other) in zip(_NAMES, stances, strict=True) if _differ(one, other)]
+    named = [f"{name}不同" for name, (one, other) in zip(_NAMES, stances, strict=True) if _differ(one, other)]
+    return named + (["先后顺序不同"] if _order_differs(asked, known) else [])
+
+
+def _order_differs(asked: str, known: str) -> bool:
+    """先租后抵 against 先抵后租: what comes first in one text comes second in the other."""
+    return any(
+        {*first} & {*their_second} and {*second} & {*their_first} and not {*first} & {*their_first}
+        for first, second in _ORDER.findall(asked)
+        for their_first, their_second in _ORDER.findall(known)
+    )
 
 
 def _denied(asked: str, texts: Sequence[str]) -> tuple[str, ...]:

@@ -53,7 +53,7 @@ RUNS = 3
 WORDS = 28_500
 DIMENSION = 256
 PARTS_DIMENSION = 128
-DROPPED = 0.6
+DROPPED = 0.55
 """Share of a text's words that are hidden at each step, so that no single word carries a pair."""
 PARTNERS = 6
 """Of many wordings of one question each is paired with so many others."""
@@ -235,7 +235,7 @@ class Stage:
 CROPS = "crops"
 LAW = Stage(300, 512, {CROPS: 3, "answers": 1, "citations": 1})
 PEOPLE = Stage(
-    1600,
+    1200,
     1024,
     {
         CROPS: 3,

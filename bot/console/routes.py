@@ -84,8 +84,9 @@ class Visit:
 class Console:
     """The staff's pages under /console."""
 
-    def __init__(self, opened: Opened, outbox: Outbox) -> None:
-        self._opened, self._outbox = opened, outbox
+    def __init__(self, opened: Opened, outbox: Outbox, why: Callable[[str], Awaitable[list[str]]]) -> None:
+        """`why` tells what the bot would do with a question, and its reasons."""
+        self._opened, self._outbox, self._why = opened, outbox, why
         self._settings, self._clock = opened.settings, opened.clock
         self._signer = load_signer(opened.settings.data_dir)
         self._pages = Pages(opened.court)
@@ -176,6 +177,12 @@ class Console:
             raise BadInput("没有选“发布”或“不用”，什么都没有改动。请返回上一页重新选择。")
         await self._write(lambda db: drafts.decide(db, form.get("entry", ""), form.get("hash", ""), state, visit.me, at))
         return _go(f"/entries?done={state}")
+
+    async def show_why(self, visit: Visit) -> web.Response:
+        """A question to try, and below it what the bot would do with it and why; nothing is recorded."""
+        question = visit.form.get("question", "").strip()
+        lines = await self._why(question) if question else []
+        return self._pages.show("why", visit.session, question=question, lines=lines, here="why")
 
     async def show_enter(self, visit: Visit) -> web.Response:
         """One button; the link itself is spent by pressing it, so that a preview of the link does not."""
@@ -330,6 +337,8 @@ ROUTES = (
     Route("POST", "/needs/{no}/register", INTAKE_ROLES, Console.register),
     Route("POST", "/needs/{no}/reject", INTAKE_ROLES, Console.reject),
     Route("POST", "/needs/{no}/reveal", CONTACT_READERS, Console.reveal),
+    Route("GET", "/why", SIGNED_IN, Console.show_why),
+    Route("POST", "/why", SIGNED_IN, Console.show_why),
     Route("GET", "/entries", drafts.READERS, Console.show_drafts),
     Route("POST", "/entries", REVIEWERS, Console.review),
 )

@@ -1,6 +1,8 @@
 """Court staff in the chat: see needs, answer by replying, register or turn away, publish drafts."""
 
+from collections.abc import Callable
 from html import escape
+from typing import Any
 
 from aiogram import F, Router
 from aiogram.filters import Command, CommandObject
@@ -8,10 +10,12 @@ from aiogram.types import CallbackQuery, Message
 
 from bot import access, desk, replies
 from bot.access import ANSWERERS, Staff
+from bot.answering import Answering
 from bot.conversation.filters import Expecting, StaffWith, Text, pressed
 from bot.outbox import Mail, Saying, need_behind
 from bot.replies import StaffButton
 from bot.turn import Turn
+from bot.why import why_lines
 from knowledge import library
 from knowledge.court import ROLES, Court
 from knowledge.database import Db
@@ -30,6 +34,7 @@ def router() -> Router:
     staff = Router(name="staff")
     staff.message.register(on_needs, Command("needs"), StaffWith(ANY))
     staff.message.register(on_need, Command("need"), StaffWith(ANY))
+    staff.message.register(on_why, Command("why"), StaffWith(ANY))
     staff.message.register(on_logout, Command("logout"), StaffWith(ANY))
     staff.message.register(on_drafts, Command("drafts"), StaffWith(REVIEWERS | {"admin"}))
     staff.message.register(on_reply, StaffWith(ANSWERERS), Expecting("reply"))
@@ -62,6 +67,16 @@ async def on_needs(message: Message, turn: Turn, court: Court, calendar: Calenda
 async def on_need(message: Message, command: CommandObject, turn: Turn) -> None:
     """One need by number."""
     await turn.close("conversation", doing=lambda db, mail: _show(db, mail, turn, (command.args or "").strip().upper()))
+
+
+async def on_why(message: Message, command: CommandObject, turn: Turn, answering: Answering, think: Callable[..., Any]) -> None:
+    """What the bot would do with a question, and why; nothing is recorded."""
+    question = (command.args or "").strip()
+    if not question:
+        await turn.close("conversation", replies.say("请在 /why 后面写上问题，例如：/why 客户拖欠货款怎么办"))
+        return
+    lines = await think(lambda: why_lines(answering.reply_to(question)))
+    await turn.close("conversation", replies.say("\n".join(lines)[:3500]))
 
 
 async def on_show(query: CallbackQuery, callback_data: StaffButton, turn: Turn) -> None:
