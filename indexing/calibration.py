@@ -18,7 +18,7 @@ import json
 import math
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -313,11 +313,32 @@ def main(data: Path, out: Path) -> None:
     encoder = load_encoder()
     street = [line for line in load_paraphrases() if held_out(line.text)]
     about_lecoqa = [line for line in street if line.entry.isdigit()] + load_validation()
-    samples = collect(encoder, own_library(), load_own_questions(), load_pairs(), load_unanswerable())
-    samples += collect(encoder, lecoqa_library(data), about_lecoqa, [], [])
-    calibration = {"model": encoder.fingerprint} | fit(samples)
+    ours = collect(encoder, own_library(), load_own_questions(), load_pairs(), load_unanswerable())
+    theirs = collect(encoder, lecoqa_library(data), about_lecoqa, [], [])
+    calibration = {"model": encoder.fingerprint} | fit(
+        [*ours, *(replace(sample, kind=f"another library, {sample.kind}") for sample in theirs)]
+    )
+    calibration["evidence"]["carried over"] = carried_over(ours, theirs)
     out.write_text(json.dumps(calibration, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     click.echo(json.dumps(calibration, ensure_ascii=False, indent=1))
+
+
+def carried_over(ours: Sequence[Sample], theirs: Sequence[Sample]) -> dict[str, str]:
+    """What a calibration from one library alone is worth on another that it has never seen: its direct answers there."""
+    fitted = fit(ours)
+    x, y = _matrix(theirs)
+    predicted = _probabilities(x, np.array([fitted["intercept"], *fitted["weights"].values()]))
+    first = np.array([sample.first and not sample.conflict for sample in theirs])
+    direct = first & (predicted >= fitted["answer_from"])
+    asked = np.array([sample.kind == "answerable" for sample in theirs])
+    questions = sum(sample.first and sample.kind == "answerable" for sample in theirs)
+    return {
+        "of the answerable questions answered directly": str(Share(int((direct & asked).sum()), questions)),
+        "of those right": str(Share(int((direct & asked & y).sum()), int((direct & asked).sum()))),
+        "with the entry left out answered directly": str(
+            Share(int((direct & ~asked).sum()), sum(s.first and s.kind != "answerable" for s in theirs))
+        ),
+    }
 
 
 if __name__ == "__main__":

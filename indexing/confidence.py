@@ -73,7 +73,7 @@ class Calibration:
 def judge(question: str, entry: Entry, hit: Hit) -> Judged:
     """A hit with what `features` must know; a comparison that fails forbids a direct answer."""
     try:
-        differences = compare(question, entry.question, entry.closest(hit.wording))
+        differences = compare(question, entry.question, entry.closest(hit.wording), entry.only)
     except Exception:
         log.exception("polarity check failed")
         differences = UNKNOWN

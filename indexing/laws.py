@@ -28,7 +28,7 @@ from knowledge.statutes import Law, read_laws, standings
 
 LEXICAL_SHARE = 0.2
 """Weight of BM25 beside the cosine: articles share more words with a question than answers do (`indexing/model/RESULTS.md`)."""
-ASKED_SHARE = 0.5
+ASKED_SHARE = 0.6
 """Weight of being like a question that the article is known to answer."""
 LONGEST = 600
 """Characters of an article that are searched in one unit; the rest of a long one is a second unit, and so on."""

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from indexing.matters import side_taken
 from indexing.words import CJK, clean, tokenizer
 from knowledge.numerals import number_value
 
@@ -107,8 +108,8 @@ UNKNOWN = Differences(forbidding=("防错检查没有完成",))
 """What is assumed when the comparison itself fails."""
 
 
-def compare(question: str, standard: str, wording: str) -> Differences:
-    """How `question` differs from an entry's standard question and from the wording it was found by."""
+def compare(question: str, standard: str, wording: str, only: Sequence[tuple[str, str]] = ()) -> Differences:
+    """How `question` differs from an entry's standard question, from the wording it was found by, and from what it holds for (`only`)."""
     asked, norm, known = clean(question), clean(standard), clean(wording)
     if asked in (norm, known):
         return Differences()
@@ -117,7 +118,12 @@ def compare(question: str, standard: str, wording: str) -> Differences:
     against_norm = tuple(_numbers_differ(asked, norm))
     numbers = tuple(dict.fromkeys((*_numbers_differ(asked, known), *against_norm)))
     negated = tuple(dict.fromkeys(reason for text in texts for reason in _negation_differs(asked, text)))
-    return Differences((*stances, *against_norm, *negated), stances, numbers, _denied(asked, texts))
+    outside = tuple(
+        f"{matter}：问的是{side}，条目只适用于{sides.replace('|', '、')}"
+        for matter, sides in only
+        if (side := side_taken(asked, matter)) and side not in sides.split("|")
+    )
+    return Differences((*outside, *stances, *against_norm, *negated), (*outside, *stances), numbers, _denied(asked, texts))
 
 
 def _stances_differ(asked: str, known: str) -> list[str]:

@@ -66,6 +66,8 @@ class Spelling:
         """The cleaned text as it was meant, and what was changed; the text itself and nothing where nothing is doubtful."""
         asked = clean(text)
         readings = [*self._by_initials_or_syllables(asked, rarity), *self._by_sound(asked, rarity)]
+        taken = {place for reading in readings for place in range(reading.start, reading.end)}
+        readings += [reading for reading in _by_order(asked, rarity) if not taken & {*range(reading.start, reading.end)}]
         changes: list[Correction] = []
         for reading in sorted(readings, key=lambda reading: -reading.start):
             changes.insert(0, Correction(asked[reading.start : reading.end], reading.word))
@@ -161,6 +163,19 @@ class Spelling:
     def _first_sounds(self, part: Callable[[str], str]) -> dict[str, list[str]]:
         whole = (word for word in self._vocabulary if all(character in self._sounds for character in word))
         return _grouped(("".join(part(self._sounds[character]) for character in word), word) for word in whole)
+
+
+def _by_order(asked: str, rarity: Rarity) -> Iterator[_Reading]:
+    """Two neighbours in the wrong order (同合): the library hardly says what stands there, and often what would stand there."""
+    single = {start for start, end in _offsets(asked) if end - start == 1}
+    places = [i for i in sorted(single) if i + 1 in single and _HAN.fullmatch(asked[i : i + 2]) and not _NEVER_SLIPS & {*asked[i : i + 2]}]
+    rare = rarity(sorted({pair for i in places for pair in (asked[i : i + 2], asked[i + 1] + asked[i])})) if places else {}
+    end_of_last = 0
+    for i in places:
+        said, turned = asked[i : i + 2], asked[i + 1] + asked[i]
+        if rare[said] - rare[turned] >= SURE and i >= end_of_last:
+            yield _Reading(i, i + 2, turned)
+            end_of_last = i + 2
 
 
 _NEVER = "\x00"

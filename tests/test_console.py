@@ -22,6 +22,7 @@ from bot.desk import LONGEST_REPLY
 from bot.outbox import Outbox
 from bot.settings import Settings
 from bot.startup import Opened
+from bot.why import why_lines
 from knowledge import library
 from knowledge.clock import BEIJING
 from knowledge.court import ROLES
@@ -134,7 +135,11 @@ async def open_office(tmp_path: Path) -> AsyncIterator[Opening]:
     async def open_one(**settings: Any) -> Office:
         here = Office(Opened(Settings(data_dir=tmp_path, **settings), clock=lambda: here.at), "")
         application = web.Application()
-        Console(here.opened, Outbox(here.opened.database, {}, here.opened.clock)).attach(application)
+
+        async def why(question: str) -> list[str]:
+            return why_lines(here.opened.answering.reply_to(question))
+
+        Console(here.opened, Outbox(here.opened.database, {}, here.opened.clock), why).attach(application)
         runner = web.AppRunner(application, access_log=None)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -241,6 +246,8 @@ EXPECTED = {
     ("POST", "/needs/{no}/register"): {"registrar", "admin"},
     ("POST", "/needs/{no}/reject"): {"registrar", "admin"},
     ("POST", "/needs/{no}/reveal"): ANSWERERS,
+    ("GET", "/why"): EVERYBODY,
+    ("POST", "/why"): EVERYBODY,
     ("GET", "/entries"): {"reviewer", "admin", "supervisor", "auditor"},
     ("POST", "/entries"): {"reviewer"},
 }
@@ -462,7 +469,15 @@ async def test_contacts_are_masked_until_opened_with_a_reason(office: Office) ->
 async def test_who_may_not_act_sees_no_forms(office: Office, role: str) -> None:
     clerk = await office.clerk("某人", role)
     text = (await clerk.opens(f"/console/needs/{office.need()}")).text
-    assert re.findall(r'action="([^"]+)"', text) == ["/console/leave"]
+    # Trying what the bot would answer changes nothing.
+    assert re.findall(r'action="([^"]+)"', text) == ["/console/leave", "/console/why"]
+
+
+async def test_a_clerk_sees_what_the_bot_would_do_and_why(office: Office) -> None:
+    clerk = await office.clerk("王敏", "auditor")
+    page = await clerk.sends("/console/why", await clerk.opens("/console/why"), question="老板拖欠工子怎么办<b>")
+    assert "结果：" in page.text and "拖欠工子 当作 拖欠工资" in page.text and "候选（" in page.text and "<b>王敏</b>" in page.text
+    assert "&lt;b&gt;" in page.text and office.does(lambda db: db.execute("SELECT count(*) FROM askings").fetchone()[0]) == 0
 
 
 async def test_search_takes_signs_literally(office: Office) -> None:

@@ -1,10 +1,11 @@
-"""Searching: index against brute force, fusion and grouping, polarity, confidence and its fallback, and the figures of an evaluation."""
+"""Searching: index against brute force, fusion and grouping, confidence and its fallback, and the figures of an evaluation."""
 
 import json
 import math
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,14 +15,16 @@ from bot.answering import Answering
 from bot.settings import Settings
 from bot.startup import Opened
 from indexing import local
-from indexing.confidence import FEATURES, Calibration, features, load_calibration
+from indexing.confidence import FARTHEST, FEATURES, JUDGED_AMONG, UNOPPOSED, Calibration, Judged, features, judge, load_calibration
 from indexing.encoder import Encoder, load_encoder
-from indexing.evaluation import Labelled, Outcome, Share, judge
+from indexing.evaluation import Labelled, Outcome, Share
+from indexing.evaluation import judge as count
 from indexing.index import Unit
 from indexing.local import LocalIndex
-from indexing.polarity import conflicts
+from indexing.polarity import Differences
 from indexing.search import Hit, search, understand
 from indexing.words import terms
+from knowledge.entry import Entry
 from knowledge.errors import IndexUnusable, Unreadable
 from tests.command_line import ROOT
 
@@ -161,54 +164,7 @@ def test_a_very_long_question_is_answered(answering: Answering, length: int) -> 
     assert verdict.question == text and len(verdict.candidates) == 3
 
 
-# --- polarity -------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("asked", "known", "said"),
-    [
-        ("试用期内能辞退吗", "试用期满后能辞退吗", "试用期"),
-        ("怀孕员工可以辞退吗", "怀孕员工不可以辞退吗", "否定"),
-        ("签了合同对方不付款", "没签合同对方不付款", "合同"),
-        ("收到判决15日内要上诉吗", "收到判决30日内要上诉吗", "15日 与 30日"),
-        ("十五日内要上诉吗", "三十日内要上诉吗", "15日 与 30日"),
-        ("一审判决不服怎么办", "二审判决不服怎么办", "审级"),
-        ("不服判决怎么办", "不服裁定怎么办", "判决还是裁定"),
-        ("我是被告要准备什么", "我是原告要准备什么", "原告还是被告"),
-        ("员工辞职要给补偿吗", "公司辞退员工要给补偿吗", "谁离开谁"),
-        ("诉前怎么申请保全", "诉讼中怎么申请保全", "诉前"),
-        ("我是房东，租客不交租", "我是租客，房东不退押金", "租赁"),
-        ("用人单位违法解除要赔多少", "劳动者违法解除要赔多少", ""),
-        ("公司担保要股东会决议吗", "个人担保要股东会决议吗", "个人还是公司"),
-        ("赔3万元够不够", "赔5万元够不够", "3万 与 5万"),
-        ("公司可以扣工资吗", "公司不能扣工资吗", "否定"),
-    ],
-)
-def test_opposites_are_named_both_ways_round(asked: str, known: str, said: str) -> None:
-    for one, other in ((asked, known), (known, asked)):
-        reasons = conflicts(one, other)
-        assert reasons, (one, other)
-    assert said in "；".join(conflicts(asked, known))
-
-
-@pytest.mark.parametrize(
-    ("asked", "known"),
-    [
-        ("客户拖欠货款怎么办", "客户拖欠货款怎么办"),
-        ("三天内要起诉吗", "3日内要起诉吗"),
-        ("十五日内上诉", "15天内上诉"),
-        ("能不能扣工资", "可不可以扣工资"),
-        ("要不要签合同", "是不是该签合同"),
-        ("不动产抵押怎么登记", "房产抵押怎么登记"),
-        ("無法付款怎麼辦", "无法付款怎么办"),
-        ("货款要不回来", "供货的钱要不回来"),
-        ("试用期内辞退", "怎么辞退员工"),
-        ("两个月没发工资", "2个月没发工资"),
-        ("", "货款"),
-    ],
-)
-def test_what_means_the_same_is_no_contradiction(asked: str, known: str) -> None:
-    assert conflicts(asked, known) == conflicts(known, asked) == []
+# --- the exam -------------------------------------------------------------------------------------------------------------
 
 
 def test_pairs_that_turn_the_law_round_are_seldom_answered_with_the_wrong_side(answering: Answering) -> None:
@@ -236,8 +192,16 @@ def test_direct_answers_are_right_and_what_nothing_answers_gets_none(answering: 
 # --- confidence -----------------------------------------------------------------------------------------------------------
 
 
-def hit(cosine: float, lexical: float = 0.5, coverage: float = 0.5) -> Hit:
-    return Hit("a", "w", cosine + 0.2 * lexical, cosine, lexical, cosine, coverage, coverage, coverage)
+def found(cosine: float, lexical: float = 0.5, coverage: float = 0.5, leaf: str = "A01", **more: Any) -> Judged:
+    """A hit as it is judged; `more` names what sets the question apart, or `against`."""
+    against = more.pop("against", None)
+    hit = Hit("a", "w", cosine + 0.2 * lexical, cosine, lexical, cosine, coverage, coverage, coverage, cosine, against)
+    return Judged(hit, leaf, Differences(**more))
+
+
+def feature(name: str, judged: Sequence[Judged], i: int = 0) -> float:
+    """One of the values by which a hit is judged among others."""
+    return features(judged, i, 4)[FEATURES.index(name)]
 
 
 def calibration_file(path: Path, model: str, **changes: object) -> Path:
@@ -255,7 +219,7 @@ def test_a_calibration_is_for_one_model(tmp_path: Path) -> None:
 
 def test_without_evidence_likelier_is_still_likelier() -> None:
     cautious = load_calibration(Path("/nowhere.json"), "xyz")
-    hits = [hit(0.95, 1.0, 1.0), hit(0.6, 0.4, 0.3), hit(0.2, 0.0, 0.0)]
+    hits = [found(0.95, 1.0, 1.0), found(0.6, 0.4, 0.3), found(0.2, 0.0, 0.0)]
     confidences = cautious.confidences(hits, 6)
     assert confidences == sorted(confidences, reverse=True) and all(0 <= c <= 1 for c in confidences)
     assert confidences[0] > cautious.offer_from > confidences[2] and confidences[0] < cautious.answer_from
@@ -272,18 +236,48 @@ def test_a_damaged_calibration_is_named_with_the_fix(tmp_path: Path, content: st
 
 
 def test_features_are_named_in_order_and_finite_for_one_hit_alone() -> None:
-    values = features([hit(0.8)], 0, 4)
+    alone = [found(0.8)]
+    values = features(alone, 0, 4)
     assert len(values) == len(FEATURES) and all(map(math.isfinite, values))
-    assert values[FEATURES.index("cosine")] == 0.8 and values[FEATURES.index("length")] == pytest.approx(math.log(5))
-    pair = [hit(0.9), hit(0.7)]
-    assert features(pair, 0, 4)[FEATURES.index("margin")] == pytest.approx(0.2) == -features(pair, 1, 4)[FEATURES.index("margin")]
+    assert feature("cosine", alone) == feature("standard", alone) == 0.8 and feature("length", alone) == pytest.approx(math.log(5))
+    assert {feature(name, alone) for name in ("margin", "sibling_margin", "other_margin")} == {FARTHEST}
+    pair = [found(0.9), found(0.7)]
+    assert feature("margin", pair, 0) == pytest.approx(0.2) == -feature("margin", pair, 1)
+
+
+def test_a_lead_over_ones_own_leaf_is_another_than_over_the_others() -> None:
+    judged = [found(0.9), found(0.8, leaf="B01"), found(0.7)]
+    assert [feature(name, judged) for name in ("margin", "sibling_margin", "other_margin")] == pytest.approx([0.1, 0.2, 0.1])
+    assert [feature(name, judged, 2) for name in ("margin", "sibling_margin", "other_margin")] == pytest.approx([-0.2, -0.2, -0.1])
+    assert feature("sibling_margin", judged, 1) == FARTHEST
+
+
+def test_what_sets_a_question_apart_is_weighed() -> None:
+    assert [feature(name, [found(0.8)]) for name in ("stances", "numbers", "denied", "against")] == [0, 0, 0, UNOPPOSED]
+    apart = [found(0.8, stances=("审级不同", "价格不同"), numbers=("一", "二"), denied=("怀孕", "辞退", "员工"), against=0.9)]
+    assert [feature(name, apart) for name in ("stances", "numbers", "denied", "against")] == pytest.approx([2, 1, 2, 0.1])
+
+
+def test_asking_to_see_more_candidates_changes_no_judgment() -> None:
+    many = [found(0.9 - 0.01 * i, leaf=f"L{i % 3}") for i in range(JUDGED_AMONG + 20)]
+    for i in range(JUDGED_AMONG):
+        assert features(many, i, 4) == features(many[:JUDGED_AMONG], i, 4)
+
+
+def test_an_entry_without_a_topic_is_a_leaf_of_its_own() -> None:
+    hit = found(0.8).hit
+    assert judge("货款", Entry("a", "货款", "对账。"), hit).leaf == "a"
+    assert (
+        judge("货款", Entry("a", "货款", "对账。", topic="A02"), hit).leaf == "A02"
+        and judge("货款", Entry("a", "货款", "。"), hit).key == "a"
+    )
 
 
 def test_confidence_is_the_logistic_of_weights_and_never_overflows() -> None:
     made = Calibration("m", (2.0, *[0.0] * (len(FEATURES) - 1)), -1.0, 0.9, 0.2)
-    assert made.confidences([hit(0.75)], 3) == [pytest.approx(1 / (1 + math.exp(-0.5)))]
+    assert made.confidences([found(0.75)], 3) == [pytest.approx(1 / (1 + math.exp(-0.5)))]
     huge = Calibration("m", (1e9, *[0.0] * (len(FEATURES) - 1)), 0.0, 0.9, 0.2)
-    assert huge.confidences([hit(1.0), hit(-1.0)], 3) == [pytest.approx(1, abs=1e-9), pytest.approx(0, abs=1e-9)]
+    assert huge.confidences([found(1.0), found(-1.0)], 3) == [pytest.approx(1, abs=1e-9), pytest.approx(0, abs=1e-9)]
 
 
 def test_the_shipped_calibration_is_for_the_shipped_model(encoder: Encoder) -> None:
@@ -319,7 +313,7 @@ def test_nothing_counted_says_nothing() -> None:
 def outcomes(found: Sequence[Outcome]) -> dict[str, tuple[int, int]]:
     labelled = [Labelled("一", ("A",)), Labelled("二", ("B", "C")), Labelled("三", ("D",)), Labelled("四", ()), Labelled("五", ())]
     answers = dict(zip("一二三四五", found, strict=True))
-    report = judge(labelled, lambda question: answers[question])
+    report = count(labelled, lambda question: answers[question])
     return {name: (share.hits, share.total) for name, share in report.shares.items()}
 
 
@@ -339,7 +333,21 @@ def test_every_figure_counts_what_it_says() -> None:
         "直接答复中正确": (1, 3),
         "不该答的 被直接答复": (1, 2),
         "不该答的 登记或不受理": (1, 2),
+        "一字之差 照错的答": (0, 0),
     }
+
+
+def test_a_pair_counts_when_it_is_answered_with_the_wrong_side_and_never_as_hopeless() -> None:
+    labelled = [Labelled(q, (), wrong=("A",)) for q in "一二三"] + [Labelled("四", ("B",), wrong=("A",))]
+    answers = {
+        "一": Outcome("answer", ("A",), ("A",), 1.0),
+        "二": Outcome("answer", ("X",), ("X",), 1.0),
+        "三": Outcome("offer", ("A",), ("A",), 1.0),
+        "四": Outcome("answer", ("A", "B"), ("A",), 1.0),
+    }
+    shares = {name: (share.hits, share.total) for name, share in count(labelled, lambda question: answers[question]).shares.items()}
+    assert shares["一字之差 照错的答"] == (2, 4) and shares["不该答的 被直接答复"] == (0, 0)
+    assert shares["可答问题 第一候选正确"] == (0, 1) and shares["直接答复中正确"] == (0, 3)
 
 
 def test_wrong_answers_are_shown_before_missing_ones() -> None:
@@ -349,8 +357,8 @@ def test_wrong_answers_are_shown_before_missing_ones() -> None:
         "答错的": Outcome("answer", ("C",), (), 9.0),
         "对的": Outcome("answer", ("C",), (), 2.0),
     }
-    report = judge(labelled, lambda question: answers[question])
+    report = count(labelled, lambda question: answers[question])
     assert [miss.split("　")[:2] for miss in report.misses] == [["答错", "答错的"], ["没答上", "没答上的"]]
     assert report.p50 == 2.0 and "最值得看的错例" in report.as_text() and json.dumps(report.as_json())
-    good = judge(labelled[2:], lambda question: answers[question])
+    good = count(labelled[2:], lambda question: answers[question])
     assert good.misses == () and "错例" not in good.as_text() and isinstance(good.as_text(), str)
