@@ -76,8 +76,9 @@ def calibrate(opened: Opened, file: Path, promised: float) -> list[str]:
     """
     answering = opened.answering
     samples: list[Sample] = []
-    known = 0
+    known, labelled = 0, False
     for label in read_labelled(file):
+        labelled = labelled or bool(label.expect)
         judged, terms = answering.judged(label.question)
         right = set(label.expect)
         known += bool(right & set(answering.topics_of(label.expect)))
@@ -92,7 +93,7 @@ def calibrate(opened: Opened, file: Path, promised: float) -> list[str]:
             )
             for i, item in enumerate(judged[:JUDGED])
         ]
-    if not known:
+    if labelled and not known:
         raise BadInput(f"{file.name} 里写的条目编号，现在的知识库里一个也没有。没有改动。请先导入这些条目，再校准。")
     found = sharpened(opened.calibration, samples, promised)
     path = opened.folders.data / "calibration.json"

@@ -227,7 +227,11 @@ def help_text(court: Court) -> Saying:
 
 def staff_help(roles: frozenset[str]) -> Saying:
     """What staff can type, by role."""
-    lines = ["工作人员命令：", "/needs 待办需求　/need 编号 查看一件　/why 问题 看机器人会怎么答、为什么　/logout 退出身份", "直接回复新需求的通知，就是答复提问人。"]
+    lines = [
+        "工作人员命令：",
+        "/needs 待办需求　/need 编号 查看一件　/why 问题 看机器人会怎么答、为什么　/logout 退出身份",
+        "直接回复新需求的通知，就是答复提问人。",
+    ]
     if roles & {"reviewer", "admin"}:
         lines.append("/drafts 待审核的条目")
     if "admin" in roles:

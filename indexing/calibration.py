@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexing import local
-from indexing.confidence import FEATURES, JUDGED_AMONG, Calibration, features, judge
+from indexing.confidence import JUDGED_AMONG, WEIGHED, Calibration, features, judge
 from indexing.encoder import SHIPPED, Encoder, load_encoder
 from indexing.evaluation import Share
 from indexing.index import Unit
@@ -50,7 +50,7 @@ from knowledge.thesaurus import Thesaurus, load_thesaurus
 
 FOLDS = 5
 JUDGED = 3
-PROMISED = 0.85
+PROMISED = 0.87
 """Precision of direct answers that the 95 % lower bound must reach on this evidence, where two questions of three have no right
 answer at all; where most questions have one, more of the direct answers are right."""
 OFFER_FROM = 0.1
@@ -59,6 +59,8 @@ LEAST_ANSWERS = 30
 ENOUGH = 400
 """Questions from which a library's own weights are better than the shipped ones on another scale."""
 RIDGE = 0.1
+EMPHASIS = {"pairs": 3.0, "nothing": 3.0}
+"""How much more some evidence counts: what must not be answered is rare in it and costs most."""
 CONTENT = Path(__file__).parent.parent / "knowledge" / "content"
 
 
@@ -104,14 +106,15 @@ def collect(
 def fit(samples: Sequence[Sample], promised: float = PROMISED) -> dict[str, Any]:
     """Weights, thresholds and the evidence for them. Raises BadInput when all samples are of one kind."""
     x, y = _matrix(samples)
-    predicted = crossed(x, y, [sample.group for sample in samples])
-    weights = _regression(x, y)
+    weight = np.array([EMPHASIS.get(sample.kind, 1.0) for sample in samples])
+    predicted = crossed(x, y, [sample.group for sample in samples], weight)
+    weights = _regression(x, y, weight)
     first = np.array([sample.first and not sample.conflict for sample in samples])
     threshold, precision = _threshold(predicted[first], y[first], promised)
     kinds = dict.fromkeys(sample.kind for sample in samples)
     direct = first & (predicted >= threshold)
     return {
-        "weights": dict(zip(FEATURES, map(float, weights[1:]), strict=True)),
+        "weights": dict(zip(WEIGHED, map(float, weights[1:]), strict=True)),
         "intercept": float(weights[0]),
         "answer_from": threshold,
         "offer_from": OFFER_FROM,
@@ -142,14 +145,17 @@ def reliability(predicted: NDArray[np.float64], right: NDArray[np.bool_]) -> lis
     return [(round(float(predicted[m].mean()), 4), round(float(right[m].mean()), 4), int(m.sum())) for m in found if m.any()]
 
 
-def crossed(x: NDArray[np.float64], y: NDArray[np.bool_], groups: Sequence[str]) -> NDArray[np.float64]:
-    """For each sample the probability given by the samples of other groups only."""
+def crossed(
+    x: NDArray[np.float64], y: NDArray[np.bool_], groups: Sequence[str], weight: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
+    """For each sample the probability given by the samples of other groups only; `weight` is how much each sample counts."""
     folds = np.array([_fold(group) for group in groups])
+    counts = np.ones(len(y)) if weight is None else weight
     predicted = np.zeros(len(y))
     for fold in range(FOLDS):
         here = folds == fold
         if here.any():
-            predicted[here] = _probabilities(x[here], _regression(x[~here], y[~here]))
+            predicted[here] = _probabilities(x[here], _regression(x[~here], y[~here], counts[~here]))
     return predicted
 
 
@@ -160,19 +166,19 @@ def _matrix(samples: Sequence[Sample]) -> tuple[NDArray[np.float64], NDArray[np.
     return np.array([sample.values for sample in samples]), y
 
 
-def _regression(x: NDArray[np.float64], y: NDArray[np.bool_]) -> NDArray[np.float64]:
+def _regression(x: NDArray[np.float64], y: NDArray[np.bool_], weight: NDArray[np.float64]) -> NDArray[np.float64]:
     """Intercept and weights of a logistic regression with a ridge of RIDGE on the weights, by Newton's method."""
     design = np.hstack([np.ones((len(x), 1)), x])
     penalty = np.diag([1e-9, *[RIDGE] * x.shape[1]])
-    weights = np.zeros(design.shape[1])
+    found = np.zeros(design.shape[1])
     for _ in range(50):
-        p = _sigmoid(design @ weights)
-        gradient = design.T @ (p - y) + penalty @ weights
-        step = np.linalg.solve((design.T * (p * (1 - p))) @ design + penalty, gradient)
-        weights -= step
+        p = _sigmoid(design @ found)
+        gradient = design.T @ (weight * (p - y)) + penalty @ found
+        step = np.linalg.solve((design.T * (weight * p * (1 - p))) @ design + penalty, gradient)
+        found -= step
         if float(np.abs(step).max()) < 1e-8:
             break
-    return weights
+    return found
 
 
 def _probabilities(x: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -186,13 +192,15 @@ def _sigmoid(total: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _threshold(predicted: NDArray[np.float64], right: NDArray[np.bool_], promised: float) -> tuple[float, Share]:
     """The lowest probability from which the promise holds on all that is above it; infinity when it never holds."""
-    order = np.argsort(-predicted)
+    order = np.argsort(-predicted, kind="stable")
     best: tuple[float, Share] = (math.inf, Share(0, 0))
     hits = 0
     for total, i in enumerate(order, 1):
         hits += int(right[i])
         share = Share(hits, total)
-        if total >= LEAST_ANSWERS and share.interval[0] >= promised:
+        # A threshold cannot tell apart what is level, so it lies only below all of them.
+        last = total == len(order) or predicted[order[total]] < predicted[i]
+        if last and total >= LEAST_ANSWERS and share.interval[0] >= promised:
             best = (float(predicted[i]), share)
     return best
 
@@ -223,11 +231,11 @@ def sharpened(shipped: Calibration, samples: Sequence[Sample], promised: float) 
             f"这 {questions} 个问题还不够支持“直接答复至少 {promised:.0%} 正确”的保证（至少要有 {LEAST_ANSWERS} 个直接答复，"
             "并且 95% 区间的下限达到它）。没有改动。请补充带答案的问题，或用 --promise 降低保证。"
         )
-    found = _regression(columns, y)
+    found = _regression(columns, y, np.ones(len(y)))
     intercept, weights = (found[0], found[1:]) if anew else (found[0] + found[1] * shipped.intercept, found[1] * np.array(shipped.weights))
     content = {
         "model": shipped.model,
-        "weights": dict(zip(FEATURES, map(float, weights), strict=True)),
+        "weights": dict(zip(WEIGHED, map(float, weights), strict=True)),
         "intercept": float(intercept),
         "answer_from": threshold,
         "offer_from": min(OFFER_FROM, threshold),

@@ -11,6 +11,7 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations_with_replacement
 from pathlib import Path
 
 from indexing.polarity import UNKNOWN, Differences, compare
@@ -26,6 +27,11 @@ FEATURES = (
     "cosine", "support", "margin", "lexical_margin", "lexical", "coverage", "precision", "standing_out", "length", "known",
     "against", "standard", "sibling_margin", "other_margin", "stances", "numbers", "denied",
 )  # fmt: skip
+_MULTIPLIED = ("support", "margin", "known", "standard", "against")
+PRODUCTS = tuple(combinations_with_replacement((FEATURES.index(name) for name in _MULTIPLIED), 2))
+"""Pairs of features whose product counts too: being near means more for a question whose words the entry knows, and so on."""
+WEIGHED = (*FEATURES, *(f"{FEATURES[a]} x {FEATURES[b]}" for a, b in PRODUCTS))
+"""What each weight of a calibration is for."""
 UNOPPOSED = -0.25
 """What `against` is where no counter-example is known: about what it is for an entry that has some and answers the question."""
 FARTHEST = 0.5
@@ -48,7 +54,7 @@ class Judged:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Weights per feature, intercept, and the probabilities from which we answer or offer."""
+    """Weights of the features and of PRODUCTS, intercept, and the probabilities from which we answer or offer."""
 
     model: str
     weights: tuple[float, ...]
@@ -73,7 +79,7 @@ class Calibration:
 def judge(question: str, entry: Entry, hit: Hit) -> Judged:
     """A hit with what `features` must know; a comparison that fails forbids a direct answer."""
     try:
-        differences = compare(question, entry.question, entry.closest(hit.wording), entry.only)
+        differences = compare(question, entry.question, entry.closest(hit.wording))
     except Exception:
         log.exception("polarity check failed")
         differences = UNKNOWN
@@ -81,7 +87,7 @@ def judge(question: str, entry: Entry, hit: Hit) -> Judged:
 
 
 def features(judged: Sequence[Judged], i: int, terms: int) -> list[float]:
-    """The values of FEATURES for hit `i` among all hits of one question."""
+    """The values of FEATURES, then of PRODUCTS, for hit `i` among all hits of one question."""
     this = judged[i]
     hit = this.hit
     # Always among the same number, so that how many candidates somebody asks to see changes no judgment.
@@ -89,7 +95,7 @@ def features(judged: Sequence[Judged], i: int, terms: int) -> list[float]:
     others = [rival.hit for rival in rivals]
     lexical_rival = max((other.lexical for other in others), default=0.0)
     usual = sum(other.cosine for other in others) / len(others) if others else hit.cosine - 0.3
-    return [
+    values = [
         hit.cosine,
         hit.support,
         _margin(hit, others),
@@ -108,6 +114,7 @@ def features(judged: Sequence[Judged], i: int, terms: int) -> list[float]:
         float(bool(this.differences.numbers)),
         float(min(len(this.differences.denied), 2)),
     ]
+    return values + [values[a] * values[b] for a, b in PRODUCTS]
 
 
 def _margin(hit: Hit, others: Sequence[Hit]) -> float:
@@ -127,17 +134,21 @@ def load_calibration(path: Path, fingerprint: str) -> Calibration:
         fields = json.loads(path.read_text(encoding="utf-8"))
         loaded = Calibration(
             fields["model"],
-            tuple(fields["weights"][name] for name in FEATURES),
-            fields["intercept"],
-            fields["answer_from"],
-            fields["offer_from"],
+            tuple(_number(fields["weights"][name]) for name in WEIGHED),
+            *(_number(fields[name]) for name in ("intercept", "answer_from", "offer_from")),
         )
     except (ValueError, KeyError, TypeError) as error:
-        raise Unreadable(f"校准文件 {path} 读不出。请删除它恢复出厂校准，或重新校准。") from error
+        raise Unreadable(f"校准文件 {path} 读不出。请删除它，恢复自带校准。") from error
     return loaded if loaded.model == fingerprint else _cautious(fingerprint)
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError("a number is wanted")
+    return float(value)
 
 
 def _cautious(fingerprint: str) -> Calibration:
     """For a model without evidence: an order by cosine and margin, offers only, no direct answers."""
     weights = {"cosine": 4.0, "margin": 4.0, "coverage": 2.0}
-    return Calibration(fingerprint, tuple(weights.get(name, 0.0) for name in FEATURES), -3.5, math.inf, 0.25)
+    return Calibration(fingerprint, tuple(weights.get(name, 0.0) for name in WEIGHED), -3.5, math.inf, 0.25)

@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from indexing.matters import side_taken
 from indexing.words import CJK, clean, tokenizer
 from knowledge.numerals import number_value
 
@@ -108,8 +107,8 @@ UNKNOWN = Differences(forbidding=("防错检查没有完成",))
 """What is assumed when the comparison itself fails."""
 
 
-def compare(question: str, standard: str, wording: str, only: Sequence[tuple[str, str]] = ()) -> Differences:
-    """How `question` differs from an entry's standard question, from the wording it was found by, and from what it holds for (`only`)."""
+def compare(question: str, standard: str, wording: str) -> Differences:
+    """How `question` differs from an entry's standard question and from the wording it was found by."""
     asked, norm, known = clean(question), clean(standard), clean(wording)
     if asked in (norm, known):
         return Differences()
@@ -118,12 +117,7 @@ def compare(question: str, standard: str, wording: str, only: Sequence[tuple[str
     against_norm = tuple(_numbers_differ(asked, norm))
     numbers = tuple(dict.fromkeys((*_numbers_differ(asked, known), *against_norm)))
     negated = tuple(dict.fromkeys(reason for text in texts for reason in _negation_differs(asked, text)))
-    outside = tuple(
-        f"{matter}：问的是{side}，条目只适用于{sides.replace('|', '、')}"
-        for matter, sides in only
-        if (side := side_taken(asked, matter)) and side not in sides.split("|")
-    )
-    return Differences((*outside, *stances, *against_norm, *negated), (*outside, *stances), numbers, _denied(asked, texts))
+    return Differences((*stances, *against_norm, *negated), stances, numbers, _denied(asked, texts))
 
 
 def _stances_differ(asked: str, known: str) -> list[str]:
@@ -154,10 +148,12 @@ def _said_and_denied(text: str) -> tuple[frozenset[str], frozenset[str]]:
     """The words of two and more characters that a cleaned text says, and those it denies (没有, 不是 … shortly before them)."""
     said: set[str] = set()
     denied: set[str] = set()
-    ends = [found.end() for found in _DENIAL.finditer(text)]
+    # Neither a question (能不能) nor a fixed word (不动产) denies anything.
+    bare = _FIXED.sub(_hidden, _ASKS.sub(_hidden, text))
+    ends = [found.end() for found in _DENIAL.finditer(bare)]
     for start, end in tokenizer().encode(text, add_special_tokens=False).offsets:
         word = text[start:end]
-        if len(word) >= 2 and not _DENIAL.search(word):
+        if len(word) >= 2 and not _DENIAL.search(bare[start:end]):
             near = any(0 <= start - stop <= DENIED_WITHIN and not _PAUSE.search(text[stop:start]) for stop in ends)
             (denied if near else said).add(word)
     return frozenset(said - denied), frozenset(denied - said)
@@ -167,6 +163,10 @@ def _said_and_denied(text: str) -> tuple[frozenset[str], frozenset[str]]:
 def _stance(text: str) -> tuple[int | None, ...]:
     """Which side a text takes in each of _NAMES. The same wordings come up again and again, so they are read once."""
     return (*(_side(text, sides) for _, sides in _CONTRASTS), _actor(text))
+
+
+def _hidden(found: re.Match[str]) -> str:
+    return "·" * len(found[0])
 
 
 def _differ(one: int | None, other: int | None) -> bool:
@@ -191,7 +191,7 @@ def _numbers_differ(asked: str, known: str) -> list[str]:
     one, other = _numbers(asked), _numbers(known)
     return [
         f"数字不同（{'、'.join(sorted(one[unit]))}{unit} 与 {'、'.join(sorted(other[unit]))}{unit}）"
-        for unit in one.keys() & other.keys()
+        for unit in sorted(one.keys() & other.keys())
         if not one[unit] & other[unit]
     ]
 

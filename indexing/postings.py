@@ -39,9 +39,10 @@ class Postings:
             scores[self._units[start : start + count]] += self._gains[start : start + count]
         candidates = np.flatnonzero(scores)
         if k < len(candidates):
-            candidates = candidates[np.argpartition(scores[candidates], -k)[-k:]]
+            least = np.partition(scores[candidates], -k)[-k]
+            candidates = candidates[scores[candidates] >= least]
         # Level scores keep the order of the units, so that the same question always gets the same answer.
-        ordered = candidates[np.lexsort((candidates, -scores[candidates]))]
+        ordered = candidates[np.lexsort((candidates, -scores[candidates]))][:k]
         return [(int(unit), float(scores[unit])) for unit in ordered]
 
 

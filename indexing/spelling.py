@@ -29,6 +29,8 @@ _NEVER_SLIPS = frozenset(
     "买卖有无没不未已原被前后上下甲乙内外多少零一二两三四五六七八九十百千万半的了是在个还就先也都要把给让跟和与从到去来过得着吗呢吧啊哦呀"
 )
 """Characters that turn a meaning round, and the small words that everybody can write: they are never put in or taken out."""
+_SOUND_OPPOSITE = frozenset("买卖")
+"""Without tones nobody can tell them apart, so nothing written in letters is read as either."""
 _HAN = re.compile(f"[{CJK}]+")
 _LATIN = re.compile("[a-z]+(?: [a-z]+)*")
 _FUZZY = str.maketrans({"v": "u"})
@@ -161,7 +163,7 @@ class Spelling:
         return self._first_sounds(lambda sound: sound[0])
 
     def _first_sounds(self, part: Callable[[str], str]) -> dict[str, list[str]]:
-        whole = (word for word in self._vocabulary if all(character in self._sounds for character in word))
+        whole = (word for word in self._vocabulary if all(c in self._sounds and c not in _SOUND_OPPOSITE for c in word))
         return _grouped(("".join(part(self._sounds[character]) for character in word), word) for word in whole)
 
 

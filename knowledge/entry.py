@@ -39,8 +39,7 @@ class Entry:
     """What is known about one question.
 
     `question` is the standard wording and `wordings` the other ways people ask it; all of them are searched. `not_for` are questions
-    that look like it and that it does not answer (one thing in them is otherwise). `only` names the matters on which the answer
-    holds for one side alone, as (matter, side or sides joined by |), for instance (书面合同, 没有).
+    that look like it and that it does not answer (one thing in them is otherwise): near one of them nothing is answered directly.
     `answer` is shown word for word, never joined with another entry's. For a passage `question` is its heading
     path, `answer` the original text and `place` says where it stands in which document. `explained` gives the reason for
     each number in the answer that no cited article contains (a worked example, say), as (number as written, reason).
@@ -53,7 +52,6 @@ class Entry:
     topic: str | None = None
     wordings: tuple[str, ...] = ()
     not_for: tuple[str, ...] = ()
-    only: tuple[tuple[str, str], ...] = ()
     deadline: str | None = None
     steps: tuple[str, ...] = ()
     materials: tuple[str, ...] = ()
@@ -77,7 +75,7 @@ class Entry:
         """The entry as one line of JSON, keys sorted; `from_json` gives an equal entry back."""
         fields = asdict(self)
         # What came to the format later is left out where it is empty, so that an upgrade changes no hash and no reviewer's mark.
-        for name in ("explained", "not_for", "only"):
+        for name in ("explained", "not_for"):
             if not fields[name]:
                 del fields[name]
         for citation in fields["basis"]:
@@ -93,7 +91,6 @@ class Entry:
             fields[name] = tuple(fields.get(name, ()))
         fields["basis"] = tuple(Citation(**c) for c in fields["basis"])
         fields["explained"] = tuple((number, why) for number, why in fields.get("explained", ()))
-        fields["only"] = tuple((matter, side) for matter, side in fields.get("only", ()))
         for name in ("valid_from", "valid_until"):
             fields[name] = date.fromisoformat(fields[name]) if fields[name] else None
         return cls(**fields)

@@ -144,6 +144,12 @@ def test_words_on_which_a_meaning_turns_stay(read: Reader, word: str) -> None:
         assert read(text) == (text, ())
 
 
+@pytest.mark.parametrize("text", ["起个字号", "上回说的", "时个人", "连个人都没来", "没友", "百分之五里", "试用七"])
+def test_what_sounds_like_a_number_or_a_denial_is_not_made_one(read: Reader, text: str) -> None:
+    """起个 sounds like 七个, 上回 like 三回, 没友 like 没有, 百分之五里 like 百分之五十; and 七 is no slip for 期."""
+    assert read(text) == (text, ())
+
+
 def test_common_questions_of_the_library_stay(read: Reader) -> None:
     for text in ("客户拖欠货款不给怎么办", "员工试用期内能不能辞退", "商标被别人抢先注册了怎么办", "公司注销了股东还要还债吗"):
         assert read(text) == (text, ())

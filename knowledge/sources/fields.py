@@ -24,7 +24,7 @@ _TEXTS = ("id", "question", "answer", "topic", "deadline", "mistake", "elsewhere
 _LISTS = ("wordings", "not_for", "steps", "materials", "related", "keywords")
 _DATES = ("valid_from", "valid_until")
 _REQUIRED = ("id", "question", "answer")
-_KNOWN = {*_TEXTS, *_LISTS, *_DATES, "basis", "explained", "only"}
+_KNOWN = {*_TEXTS, *_LISTS, *_DATES, "basis", "explained"}
 
 _STATES: dict[str, State] = {state: state for state in get_args(State)}
 _STATES |= {"草稿": "draft", "待审": "review", "待审核": "review", "审核中": "review", "已发布": "published", "发布": "published"}
@@ -97,7 +97,6 @@ def from_content(fields: Mapping[str, object], topics: Collection[str] | None, k
         topic=topic,
         wordings=lists.get("wordings", ()),
         not_for=lists.get("not_for", ()),
-        only=_pairs(fields.get("only", {}), "only", "事项: 方"),
         deadline=texts.get("deadline"),
         steps=lists.get("steps", ()),
         materials=lists.get("materials", ()),
@@ -106,7 +105,7 @@ def from_content(fields: Mapping[str, object], topics: Collection[str] | None, k
         related=lists.get("related", ()),
         elsewhere=texts.get("elsewhere"),
         keywords=lists.get("keywords", ()),
-        explained=_pairs(fields.get("explained", {}), "explained", "数字: 理由"),
+        explained=_explained(fields.get("explained", {})),
         valid_from=dates["valid_from"],
         valid_until=dates["valid_until"],
         state=_state(texts.get("state")),
@@ -200,10 +199,10 @@ def _citation(value: object) -> Citation:
     )
 
 
-def _pairs(value: object, name: str, form: str) -> tuple[tuple[str, str], ...]:
+def _explained(value: object) -> tuple[tuple[str, str], ...]:
     if not isinstance(value, dict):
-        raise Unreadable(f"{name} 应是“{form}”")
-    return tuple((_text(left, name), _text(right, name)) for left, right in value.items())
+        raise Unreadable("explained 应是“数字: 理由”")
+    return tuple((_text(number, "explained"), _text(why, "explained")) for number, why in value.items())
 
 
 def _cell(value: object, name: str) -> str:

@@ -48,7 +48,7 @@ ASKED = 200
 """Questions put to each index; comparing a million vectors with each of them takes a while."""
 NOISE = 0.5
 """Length of the noise added to a vector of length one: a copy's cosine is .89, the median of an article and the one nearest to it."""
-LISTS, LOOKED_INTO = 1024, 64
+LISTS, LOOKED_INTO = 1024, 32
 """Lists the passages are sorted into, and how many of them a question looks into."""
 TRAINED_ON = 40
 """Vectors per list that the centres of the lists are learned from."""

@@ -32,7 +32,7 @@ SHOWN = 3
 """Articles the bot shows beside a need."""
 DEEP = 100
 ALL_TERMS = 10**12
-GOAL_MS = 15
+GOAL_MS, GOAL_P99_MS = 5, 20
 _CITED = re.compile(r"(.+?)(第[〇零一二三四五六七八九十百千]+条(?:之[一二三四五六七八九十]+)?)")
 
 Times = dict[str, float]
@@ -48,10 +48,10 @@ def figures(data_dir: Path, lecoqa: Path | None, times: int) -> list[Figure]:
         _row("search_entries", f"Search of the FAQ ({texts}), one core", found["search_entries"]),
     ]
     if lecoqa is None:
-        return [*rows, _row("reply", "Whole decision about a question, FAQ only, one core", found["reply"], GOAL_MS)]
+        return [*rows, _row("reply", "Whole decision about a question, FAQ only, one core", found["reply"])]
     size = f"{found['articles']:,} articles"
     rows += [
-        _row("search", f"Full search: encode, FAQ, {SHOWN} best of {size}, one core", found["search"], GOAL_MS),
+        _row("search", f"Full search: encode, FAQ, polarity, confidence, {SHOWN} best of {size}, one core", found["search"], GOAL_MS),
         _row("reply", f"Whole decision about a question, FAQ and {size}, one core", found["reply"]),
     ]
     for key, terms in (("pruned", f"the rarest terms, {local.MOST_POSTINGS:,} postings"), ("all_terms", "all terms")):
@@ -66,7 +66,7 @@ def _row(key: str, what: str, took: Times, goal: float | None = None) -> Figure:
     shown = f"p50 {took['p50']:.2f} ms, p99 {took['p99']:.2f} ms (CPU {took['cpu_p50']:.2f} / {took['cpu_p99']:.2f})"
     if goal is None:
         return Figure(key, what, shown, took)
-    return Figure(key, what, shown, took, f"p50 < {goal:g} ms", took["p50"] < goal)
+    return Figure(key, what, shown, took, f"p50 < {goal:g} ms, p99 < {GOAL_P99_MS} ms", took["p50"] < goal and took["p99"] < GOAL_P99_MS)
 
 
 def timed(ask: Callable[[str], Any], questions: Sequence[str], times: int) -> Times:
@@ -97,7 +97,8 @@ def main(data_dir: Path, lecoqa: Path | None, times: int) -> None:
         find(entries, understand(encoder, question, thesaurus), FETCHED)
 
     def search(question: str) -> None:
-        search_entries(question)
+        judged, terms = answering.judged(question)
+        opened.calibration.confidences(judged, terms)
         answering.statutes(question, SHOWN)
 
     golden = [json.loads(line)["q"] for line in (GOLDEN / "answerable.jsonl").read_text(encoding="utf-8").splitlines()]
