@@ -98,7 +98,6 @@ def test_a_fixed_word_forbids_nothing() -> None:
     assert forbids("不动产抵押怎么登记", "房产抵押怎么登记") == forbids("房产抵押怎么登记", "不动产抵押怎么登记") == ""
 
 
-@pytest.mark.xfail(strict=True, reason="what is denied is looked for without leaving out 不动产, 能不能, 要不要 …, as negation does")
 @pytest.mark.parametrize(
     ("asked", "known"),
     [
@@ -110,7 +109,7 @@ def test_a_fixed_word_forbids_nothing() -> None:
     ],
 )
 def test_a_fixed_word_and_a_question_form_deny_nothing(asked: str, known: str) -> None:
-    assert compare(asked, known, known).denied == ()
+    assert compare(asked, known, known).denied == compare(known, asked, asked).denied == ()
 
 
 def test_a_text_that_names_both_sides_takes_none() -> None:
@@ -152,7 +151,6 @@ def test_numbers_of_other_units_and_common_numbers_are_no_contradiction() -> Non
     assert compare("两审终审", "二审", "二审").numbers == ()
 
 
-@pytest.mark.xfail(strict=True, reason="the units both texts have are a set, so their order changes from process to process")
 def test_several_numbers_are_named_in_the_same_order_by_every_process() -> None:
     said = "from indexing.polarity import compare; print(compare('3日5元6倍', '4日7元8倍', '').numbers)"
     found = {

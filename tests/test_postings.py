@@ -85,7 +85,6 @@ def test_level_scores_keep_the_order_of_the_units() -> None:
     assert [unit for unit, _ in best([["a", "b"]] * 10, ["a"], 10)] == list(range(10))
 
 
-@pytest.mark.xfail(strict=True, reason="np.argpartition takes any of the level units, here the last ones")
 def test_level_scores_at_the_cut_are_the_first_units() -> None:
     assert [unit for unit, _ in best([["a", "b"]] * 10, ["a"], 3)] == [0, 1, 2]
 

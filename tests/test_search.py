@@ -15,7 +15,18 @@ from bot.answering import Answering
 from bot.settings import Settings
 from bot.startup import Opened
 from indexing import local
-from indexing.confidence import FARTHEST, FEATURES, JUDGED_AMONG, UNOPPOSED, Calibration, Judged, features, judge, load_calibration
+from indexing.confidence import (
+    FARTHEST,
+    FEATURES,
+    JUDGED_AMONG,
+    UNOPPOSED,
+    WEIGHED,
+    Calibration,
+    Judged,
+    features,
+    judge,
+    load_calibration,
+)
 from indexing.encoder import Encoder, load_encoder
 from indexing.evaluation import Labelled, Outcome, Share
 from indexing.evaluation import judge as count
@@ -205,7 +216,9 @@ def feature(name: str, judged: Sequence[Judged], i: int = 0) -> float:
 
 
 def calibration_file(path: Path, model: str, **changes: object) -> Path:
-    content = {"model": model, "weights": dict.fromkeys(FEATURES, 1.0), "intercept": -2.0, "answer_from": 0.9, "offer_from": 0.2}
+    """A calibration by which every feature counts the same, and no product of two; `changes` are other fields."""
+    weights = dict.fromkeys(WEIGHED, 0.0) | dict.fromkeys(FEATURES, 1.0)
+    content = {"model": model, "weights": weights, "intercept": -2.0, "answer_from": 0.9, "offer_from": 0.2}
     path.write_text(json.dumps(content | changes), encoding="utf-8")
     return path
 
@@ -238,9 +251,14 @@ def test_a_damaged_calibration_is_named_with_the_fix(tmp_path: Path, content: st
 def test_features_are_named_in_order_and_finite_for_one_hit_alone() -> None:
     alone = [found(0.8)]
     values = features(alone, 0, 4)
-    assert len(values) == len(FEATURES) and all(map(math.isfinite, values))
+    assert len(values) == len(WEIGHED) == len({*WEIGHED}) and WEIGHED[: len(FEATURES)] == FEATURES and all(map(math.isfinite, values))
     assert feature("cosine", alone) == feature("standard", alone) == 0.8 and feature("length", alone) == pytest.approx(math.log(5))
     assert {feature(name, alone) for name in ("margin", "sibling_margin", "other_margin")} == {FARTHEST}
+    products = dict(zip(WEIGHED[len(FEATURES) :], values[len(FEATURES) :], strict=True))
+    assert len(products) == len(PRODUCTS) > 0
+    for name, value in products.items():
+        one, other = name.split(" x ")
+        assert value == feature(one, alone) * feature(other, alone)
     pair = [found(0.9), found(0.7)]
     assert feature("margin", pair, 0) == pytest.approx(0.2) == -feature("margin", pair, 1)
 
@@ -273,10 +291,25 @@ def test_an_entry_without_a_topic_is_a_leaf_of_its_own() -> None:
     )
 
 
+def test_each_weight_counts_for_the_value_of_its_name(tmp_path: Path) -> None:
+    judged = [found(0.75, 0.3, 0.6, against=0.4), found(0.6)]
+    for name, value in zip(WEIGHED, features(judged, 0, 3), strict=True):
+        weights = dict.fromkeys(reversed(WEIGHED), 0.0) | {name: 2.0}
+        made = load_calibration(calibration_file(tmp_path / "c.json", "m", weights=weights, intercept=-1.0), "m")
+        assert made.confidences(judged, 3)[0] == pytest.approx(1 / (1 + math.exp(1 - 2 * value)))
+
+
+@pytest.mark.parametrize("missing", [FEATURES[0], FEATURES[-1], WEIGHED[-1]])
+def test_a_weight_that_is_missing_is_damage(tmp_path: Path, missing: str) -> None:
+    weights = {name: 1.0 for name in WEIGHED if name != missing}
+    with pytest.raises(Unreadable, match=r"calibration\.json.*删除"):
+        load_calibration(calibration_file(tmp_path / "calibration.json", "m", weights=weights), "m")
+
+
 def test_confidence_is_the_logistic_of_weights_and_never_overflows() -> None:
-    made = Calibration("m", (2.0, *[0.0] * (len(FEATURES) - 1)), -1.0, 0.9, 0.2)
+    made = Calibration("m", (2.0, *[0.0] * (len(WEIGHED) - 1)), -1.0, 0.9, 0.2)
     assert made.confidences([found(0.75)], 3) == [pytest.approx(1 / (1 + math.exp(-0.5)))]
-    huge = Calibration("m", (1e9, *[0.0] * (len(FEATURES) - 1)), 0.0, 0.9, 0.2)
+    huge = Calibration("m", (1e9, *[0.0] * (len(WEIGHED) - 1)), 0.0, 0.9, 0.2)
     assert huge.confidences([found(1.0), found(-1.0)], 3) == [pytest.approx(1, abs=1e-9), pytest.approx(0, abs=1e-9)]
 
 
