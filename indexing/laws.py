@@ -82,14 +82,17 @@ class LawCorpus:
     def _shown(self, found: Sequence[Fused], day: date, k: int) -> list[ArticleHit]:
         """The first `k` different articles that may be shown on `day`, from units best first."""
         standing = self._standing_on(day)
-        articles = self._articles([item.unit for item in found])
         hits: dict[int, ArticleHit] = {}
-        for item in found:
-            article, law, number, text, title, version = articles[item.unit]
-            if article not in hits and standing[law] in ("in_force", "unknown"):
-                hits[article] = ArticleHit(title, number, version, text, round(item.score, 4), standing[law] == "in_force")
-                if len(hits) == k:
-                    break
+        # Most of what is found may be shown, so the texts of the rest need not be read.
+        for start in range(0, len(found), step := 2 * k + 10):
+            items = found[start : start + step]
+            articles = self._articles([item.unit for item in items])
+            for item in items:
+                article, law, number, text, title, version = articles[item.unit]
+                if article not in hits and standing[law] in ("in_force", "unknown"):
+                    hits[article] = ArticleHit(title, number, version, text, round(item.score, 4), standing[law] == "in_force")
+                    if len(hits) == k:
+                        return list(hits.values())
         return list(hits.values())
 
     def _articles(self, units: Sequence[int]) -> dict[int, tuple[int, int, str, str, str, str | None]]:

@@ -24,7 +24,7 @@ LEXICAL_SHARE = 0.1
 """Weight of BM25 (divided by its best for this question) beside the cosine, for entries."""
 
 
-ASKED_DEPTH = 400
+ASKED_DEPTH = 200
 """Known questions that are compared with this one."""
 EXPANSION_SHARE = 0.2
 """Weight of what the thesaurus adds beside what was said."""

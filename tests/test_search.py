@@ -19,6 +19,7 @@ from indexing.confidence import (
     FARTHEST,
     FEATURES,
     JUDGED_AMONG,
+    PRODUCTS,
     UNOPPOSED,
     WEIGHED,
     Calibration,
@@ -246,6 +247,16 @@ def test_a_damaged_calibration_is_named_with_the_fix(tmp_path: Path, content: st
     (tmp_path / "calibration.json").write_text(content)
     with pytest.raises(Unreadable, match=r"calibration\.json.*删除"):
         load_calibration(tmp_path / "calibration.json", "abc")
+
+
+@pytest.mark.xfail(strict=True, reason="not a number, too large a number and too deep a nesting get past what counts as damage")
+@pytest.mark.parametrize("changes", [{"answer_from": math.nan}, {"intercept": math.nan}, {"intercept": 10**400}, None], ids=str)
+def test_a_calibration_that_cannot_be_reckoned_with_is_damaged_too(tmp_path: Path, changes: dict[str, object] | None) -> None:
+    path = calibration_file(tmp_path / "calibration.json", "m", **(changes or {}))
+    if changes is None:
+        path.write_text("[" * 100_000)
+    with pytest.raises(Unreadable, match=r"calibration\.json.*删除"):
+        load_calibration(path, "m")
 
 
 def test_features_are_named_in_order_and_finite_for_one_hit_alone() -> None:
