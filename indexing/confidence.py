@@ -132,19 +132,19 @@ def load_calibration(path: Path, fingerprint: str) -> Calibration:
         return _cautious(fingerprint)
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
-        loaded = Calibration(
-            fields["model"],
-            tuple(_number(fields["weights"][name]) for name in WEIGHED),
-            *(_number(fields[name]) for name in ("intercept", "answer_from", "offer_from")),
-        )
-    except (ValueError, KeyError, TypeError) as error:
+        if fields["model"] != fingerprint:
+            return _cautious(fingerprint)
+        weights = tuple(_number(fields["weights"][name]) for name in WEIGHED)
+        return Calibration(fingerprint, weights, *(_number(fields[name]) for name in ("intercept", "answer_from", "offer_from")))
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise Unreadable(f"校准文件 {path} 读不出。请删除它，恢复自带校准。") from error
-    return loaded if loaded.model == fingerprint else _cautious(fingerprint)
 
 
 def _number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError("a number is wanted")
+    if not math.isfinite(value):
+        raise ValueError("a finite number is wanted")
     return float(value)
 
 

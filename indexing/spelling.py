@@ -12,7 +12,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 from indexing.words import CJK, clean, tokenizer
@@ -222,6 +222,7 @@ def _same(word: str, other: str) -> int:
     return sum(a == b for a, b in zip(word, other, strict=True))
 
 
+@cache
 def _fuzzy(sound: str) -> str:
     sound = sound.translate(_FUZZY)
     for pattern, meant in _MERGED:

@@ -190,11 +190,24 @@ async def test_two_chats_become_one_person_only_by_the_code(running: Running) ->
         assert "绑定码不对" in telegram.sees()
 
 
+async def test_staff_ask_why_and_nothing_is_recorded(clerk: TelegramVisitor, running: Running) -> None:
+    await clerk.says("/why 老板拖欠工子怎么办")
+    assert "拖欠工子 当作 拖欠工资" in clerk.sees() and "候选（" in clerk.sees() and "结果：" in clerk.sees()
+    await clerk.says("/why")
+    assert "请在 /why 后面写上问题" in clerk.sees()
+    assert running.app.database.read(lambda db: db.execute("SELECT count(*) FROM askings").fetchone()[0]).result() == 0
+
+
 async def test_staff_and_admin_actions_do_not_exist_for_strangers(visitor: Visitor, running: Running) -> None:
     await visitor.says(UNKNOWN)
-    for command in ("/needs", "/need XQ-2026-0001", "/reindex", "/status", "/drafts"):
+    for command in ("/needs", "/need XQ-2026-0001", "/reindex", "/status", "/drafts", "/why 货款"):
         await visitor.says(command)
-        assert "待登记" not in visitor.sees() and "索引" not in visitor.sees() and "XQ-2026-0001 " not in visitor.sees()
+        assert (
+            "候选（" not in visitor.sees()
+            and "待登记" not in visitor.sees()
+            and "索引" not in visitor.sees()
+            and "XQ-2026-0001 " not in visitor.sees()
+        )
     if isinstance(visitor, WebVisitor):
         await visitor.presses_data(visitor.seen[-1].id, "s:reply:XQ-2026-0001")
         assert visitor.problems
