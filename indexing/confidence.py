@@ -132,6 +132,8 @@ def load_calibration(path: Path, fingerprint: str) -> Calibration:
         return _cautious(fingerprint)
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(fields["model"], str):
+            raise TypeError("a model's fingerprint is wanted")
         if fields["model"] != fingerprint:
             return _cautious(fingerprint)
         weights = tuple(_number(fields["weights"][name]) for name in WEIGHED)
