@@ -1,11 +1,11 @@
-"""A search index in one folder: FAISS for vectors, postings for terms, SQLite for texts.
+"""A search index in one folder: vectors, postings for terms, SQLite for texts.
 
-    vectors.faiss          every unit vector in half precision, all compared with the question
-    units.npy, gains.npy   which units hold a term and its BM25 gain there (`postings`)
-    asked.faiss, asked.npy vectors of questions known beforehand, and the unit that answers each (`asked`)
-    against.npy            vectors of the questions that a key is known not to answer
-    text.sqlite            units, where each term's postings lie, terms of whole documents
-    manifest.json          what it was made from, with the SHA-256 of the other files
+    vectors.faiss, vectors.npy   every unit's vector (`vectors`)
+    units.npy, gains.npy         which units hold a term and its BM25 gain there (`postings`)
+    asked.faiss, asked.npy       vectors of questions known beforehand; answered.npy names the unit that answers each
+    against.npy                  vectors of the questions that a key is known not to answer
+    text.sqlite                  units, where each term's postings lie, terms of whole documents
+    manifest.json                what it was made from, with the SHA-256 of the other files
 
 The folder is written once under a temporary name and renamed when complete, so a half-written index has never the name
 of a whole one. Terms are split by `words.terms`, the same for units and questions.
@@ -19,12 +19,11 @@ import shutil
 import sqlite3
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-import faiss
 import numpy as np
 from numpy.typing import NDArray
 
@@ -32,24 +31,18 @@ from indexing.encoder import Encoder
 from indexing.index import Found, Unit, Vector
 from indexing.postings import FILES as POSTINGS
 from indexing.postings import Postings, PostingsWriter, inverse_frequency
+from indexing.vectors import Vectors, write_vectors
 from indexing.words import terms as split_terms
 from knowledge.errors import IndexUnusable
 
-# One question is little work: a second thread would spend more on waiting than it saves, and it is the other core's.
-faiss.omp_set_num_threads(1)
-
-FORMAT = 4
+FORMAT = 5
 BATCH = 2048
 MOST_POSTINGS = 200_000
 """How many (term, unit) pairs a question may touch: its rarest terms up to here, at least LEAST_TERMS. A small index is searched whole."""
 LEAST_TERMS = 8
-FILES = ("vectors.faiss", *POSTINGS, "asked.faiss", "asked.npy", "against.npy", "text.sqlite")
+FILES = ("vectors.faiss", "vectors.npy", *POSTINGS, "asked.faiss", "asked.npy", "answered.npy", "against.npy", "text.sqlite")
 SHARPNESS = 10.0
 """How much more the nearest known question says than all the others that the same unit answers."""
-MOST_COMPARED = 200_000
-"""Vectors that are all compared with a question; where there are more, they are sorted into LISTS of neighbours, of which a question
-looks into LOOKED_INTO: a million in 2 ms instead of 50, with 98 of 100 of the ten nearest (`tests/bench/scale.py`)."""
-LISTS, LOOKED_INTO, TRAINED_ON = 1024, 64, 40
 MOST_VOCABULARIES = 1_000
 """Documents whose terms are held in memory."""
 
@@ -66,13 +59,12 @@ class LocalIndex:
         if fingerprint is not None and self.manifest["model"] != fingerprint:
             raise IndexUnusable("索引是用另一个向量模型建的，不能用。请运行：python -m bot reindex")
         try:
-            self._faiss = faiss.read_index(str(folder / "vectors.faiss"))
-            self._asked = faiss.read_index(str(folder / "asked.faiss"))
-            self._answered_by = np.load(folder / "asked.npy")
+            self._vectors, self._asked = Vectors(folder, "vectors"), Vectors(folder, "asked")
+            self._answered_by = np.load(folder / "answered.npy")
             self._against = np.load(folder / "against.npy", mmap_mode="r")
         except (RuntimeError, OSError, ValueError, EOFError) as error:
             raise IndexUnusable(f"索引文件 {folder.name} 损坏。请运行：python -m bot reindex") from error
-        if self._faiss.ntotal != self.manifest["units"]:
+        if len(self._vectors) != self.manifest["units"]:
             raise IndexUnusable(f"索引文件 {folder.name} 不完整。请运行：python -m bot reindex")
         self._postings = Postings(folder, self.size)
         self._local = threading.local()
@@ -81,13 +73,10 @@ class LocalIndex:
 
     @property
     def size(self) -> int:
-        return int(self._faiss.ntotal)
+        return len(self._vectors)
 
     def nearest(self, vector: Vector, k: int) -> list[Found]:
-        if self.size == 0:
-            return []
-        scores, numbers = self._faiss.search(vector.reshape(1, -1), min(k, self.size))
-        return [Found(int(number), float(score)) for number, score in zip(numbers[0], scores[0], strict=True) if number >= 0]
+        return self._vectors.nearest(vector, k)
 
     def matching(self, terms: Sequence[str], k: int) -> list[Found]:
         return [Found(unit, score) for unit, score in self._postings.best(self._worth_looking_up(terms), k)]
@@ -115,19 +104,16 @@ class LocalIndex:
         return spans
 
     def cosines(self, vector: Vector, units: Sequence[int]) -> list[float]:
-        if not units:
-            return []
-        found: list[float] = (self._faiss.reconstruct_batch(np.asarray(units, np.int64)) @ vector).tolist()
-        return found
+        return self._vectors.cosines(vector, units)
 
     def asked(self, vector: Vector, k: int) -> list[Found]:
-        known = int(self._asked.ntotal)
-        if not known:
+        near = self._asked.nearest(vector, k)
+        if not near:
             return []
-        near, questions = self._asked.search(vector.reshape(1, -1), min(k, known))
+        weights = np.exp(SHARPNESS * np.array([found.score for found in near])).tolist()
         # The smooth maximum (log of the sum of exponentials) over the questions of each unit.
         evidence: dict[int, float] = {}
-        for unit, weight in zip(self._answered_by[questions[0]].tolist(), np.exp(SHARPNESS * near[0]).tolist(), strict=True):
+        for unit, weight in zip(self._answered_by[[found.unit for found in near]].tolist(), weights, strict=True):
             evidence[unit] = evidence.get(unit, 0.0) + weight
         found = (Found(unit, math.log(weight) / SHARPNESS) for unit, weight in evidence.items())
         return sorted(found, key=lambda item: (-item.score, item.unit))
@@ -173,7 +159,7 @@ class LocalIndex:
 
     def known_vectors(self) -> dict[str, Vector]:
         """The vector of every text in the index, to spare encoding what has not changed."""
-        return {text: np.asarray(self._faiss.reconstruct(int(number))) for number, text in self.sql("SELECT number, text FROM units")}
+        return {text: self._vectors.row(number) for number, text in self.sql("SELECT number, text FROM units")}
 
     def check(self) -> None:
         """Compare the files with the manifest's SHA-256. Raises IndexUnusable."""
@@ -205,7 +191,7 @@ def build(
     # One builder at a time: what lies here was left by one that was killed.
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    _write_vectors(partial / "vectors.faiss", units, encoder, known or {}, progress)
+    write_vectors(partial, "vectors", _batches(units, encoder, known or {}, progress), len(units), encoder.dimension)
     _write_asked(partial, asked or {}, encoder.dimension)
     _write_against(partial / "against.npy", against or {}, encoder, known or {})
     terms = _write_postings(partial, units, progress)
@@ -229,39 +215,19 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def _write_vectors(path: Path, units: Sequence[Unit], encoder: Encoder, known: dict[str, Vector], progress: Progress | None) -> None:
-    sorted_into_lists = len(units) > MOST_COMPARED
-    index = _in_lists(units, encoder, known) if sorted_into_lists else _empty(encoder.dimension)
+def _batches(
+    units: Sequence[Unit], encoder: Encoder, known: Mapping[str, Vector], progress: Progress | None
+) -> Iterator[NDArray[np.float32]]:
     for start in range(0, len(units), BATCH):
-        texts = [unit.text for unit in units[start : start + BATCH]]
-        index.add(_encoded(texts, encoder, known))
+        yield _encoded([unit.text for unit in units[start : start + BATCH]], encoder, known)
         if progress:
             progress("计算向量", min(start + BATCH, len(units)), len(units))
-    if sorted_into_lists:
-        # `cosines` and `known_vectors` ask for vectors by number.
-        index.make_direct_map()
-    faiss.write_index(index, str(path))
-
-
-def _in_lists(units: Sequence[Unit], encoder: Encoder, known: Mapping[str, Vector]) -> Any:
-    """An empty index of LISTS lists, laid out by a sample of the units."""
-    step = max(1, len(units) // (LISTS * TRAINED_ON))
-    sample = _encoded([unit.text for unit in units[::step]], encoder, known)
-    half = faiss.ScalarQuantizer.QT_fp16
-    index = faiss.IndexIVFScalarQuantizer(
-        faiss.IndexFlatIP(encoder.dimension), encoder.dimension, LISTS, half, faiss.METRIC_INNER_PRODUCT, False
-    )
-    index.nprobe = LOOKED_INTO
-    index.train(sample)
-    return index
 
 
 def _write_asked(folder: Path, asked: Mapping[int, Sequence[Vector]], dimension: int) -> None:
-    index = _empty(dimension)
-    if asked:
-        index.add(np.stack([vector for vectors in asked.values() for vector in vectors]))
-    faiss.write_index(index, str(folder / "asked.faiss"))
-    np.save(folder / "asked.npy", np.array([unit for unit, vectors in asked.items() for _ in vectors], np.uint32))
+    vectors = [vector for known in asked.values() for vector in known]
+    write_vectors(folder, "asked", [np.stack(vectors)] if vectors else [], len(vectors), dimension)
+    np.save(folder / "answered.npy", np.array([unit for unit, known in asked.items() for _ in known], np.uint32))
 
 
 def _write_against(path: Path, against: Mapping[str, Sequence[str]], encoder: Encoder, known: dict[str, Vector]) -> None:
@@ -275,11 +241,6 @@ def _encoded(texts: Sequence[str], encoder: Encoder, known: Mapping[str, Vector]
     vectors = dict(zip(new, encoder.encode(new), strict=True)) if new else {}
     rows = [vectors[text] if text in vectors else known[text] for text in texts]
     return np.stack(rows) if rows else np.zeros((0, encoder.dimension), np.float32)
-
-
-def _empty(dimension: int) -> Any:
-    """A flat index in half precision: it finds the same neighbours (as a full search of 60,000 articles showed) in half the memory."""
-    return faiss.IndexScalarQuantizer(dimension, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
 
 
 def _write_postings(folder: Path, units: Sequence[Unit], progress: Progress | None) -> list[tuple[str, int, int]]:

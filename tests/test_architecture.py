@@ -13,7 +13,7 @@ from bot.settings import ROOT, env_example
 PACKAGES = ("bot", "indexing", "knowledge")
 ALLOWED = {"bot": {"bot", "indexing", "knowledge"}, "indexing": {"indexing", "knowledge"}, "knowledge": {"knowledge"}}
 ONLY_IN = {
-    "faiss": {"indexing/local.py"},
+    "faiss": {"indexing/vectors.py"},
     "torch": {"indexing/encoder.py", "indexing/screening.py", "indexing/training.py"},
     "sentence_transformers": {"indexing/encoder.py", "indexing/training.py"},
 }

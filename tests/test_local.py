@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexing import local
+from indexing import local, vectors
 from indexing.encoder import shipped_encoder
 from indexing.index import Unit
 
@@ -17,7 +17,7 @@ DEEDS = ("拖欠", "退还", "转让", "抵押", "查封", "起诉", "调解", "
 @pytest.fixture
 def large(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[local.LocalIndex]:
     for name, value in (("MOST_COMPARED", 500), ("LISTS", 16), ("LOOKED_INTO", 8)):
-        monkeypatch.setattr(local, name, value)
+        monkeypatch.setattr(vectors, name, value)
     texts = [f"{a}{b}{c}{d}" for a in GOODS for b in DEEDS for c in GOODS for d in DEEDS[:2]]
     units = [Unit(str(number), text) for number, text in enumerate(texts)]
     built = local.build(tmp_path / "large", units, shipped_encoder(), {"kind": "test"})
@@ -25,8 +25,8 @@ def large(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[local.Loc
 
 
 def test_it_finds_nearly_what_comparing_all_would_find(large: local.LocalIndex) -> None:
-    vectors = large.known_vectors()
-    texts, matrix = list(vectors), np.stack(list(vectors.values()))
+    known = large.known_vectors()
+    texts, matrix = list(known), np.stack(list(known.values()))
     assert len(texts) == large.size == 2000
     found = 0
     for row in range(0, len(texts), 40):
