@@ -167,11 +167,11 @@ class Answering:
         query = self._understand(opened, text[:LONGEST_QUESTION])
         return opened.laws.search(query, self._clock().date(), k)
 
-    def judged(self, question: str) -> tuple[list[Judged], int]:
-        """What `features` needs to know of the hits of a question, and how many terms it has."""
+    def judged(self, question: str) -> tuple[list[Judged], Query]:
+        """What `features` needs to know of the hits of a question, and how it was understood."""
         query = self._understand(self.opened, question[:LONGEST_QUESTION])
         hits, found = self._allowed_hits(self.opened, query, JUDGED_AMONG)
-        return [judge(query.text, found[hit.key].entry, hit) for hit in hits], len(query.terms)
+        return [judge(query.text, found[hit.key].entry, hit) for hit in hits], query
 
     def topics_of(self, ids: Sequence[str]) -> dict[str, str]:
         """The topic of each of these entries that may answer today; an entry without one has none (an empty string)."""

@@ -79,7 +79,7 @@ def calibrate(opened: Opened, file: Path, promised: float) -> list[str]:
     known, labelled = 0, False
     for label in read_labelled(file):
         labelled = labelled or bool(label.expect)
-        judged, terms = answering.judged(label.question)
+        judged, query = answering.judged(label.question)
         right = set(label.expect)
         known += bool(right & set(answering.topics_of(label.expect)))
         samples += [
@@ -87,7 +87,7 @@ def calibrate(opened: Opened, file: Path, promised: float) -> list[str]:
                 "own",
                 label.expect[0] if label.expect else label.question,
                 i == 0,
-                features(judged, i, terms),
+                features(judged, i, len(query.terms)),
                 item.key in right,
                 bool(item.differences.forbidding),
             )

@@ -61,7 +61,7 @@ class LocalIndex:
         try:
             self._vectors, self._asked = Vectors(folder, "vectors"), Vectors(folder, "asked")
             self._answered_by = np.load(folder / "answered.npy")
-            self._against = np.load(folder / "against.npy", mmap_mode="r")
+            self._against = np.load(folder / "against.npy", mmap_mode="r").view(np.ndarray)
         except (RuntimeError, OSError, ValueError, EOFError) as error:
             raise IndexUnusable(f"索引文件 {folder.name} 损坏。请运行：python -m bot reindex") from error
         if len(self._vectors) != self.manifest["units"]:

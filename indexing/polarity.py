@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from indexing.words import CJK, clean, tokenizer
+from indexing.words import CJK, clean, tokens
 from knowledge.numerals import number_value
 
 _CONTRASTS: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -64,6 +64,7 @@ _CONTRASTS: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 """Matters on which the law turns, each with the ways to say one side or another. A text that names two sides takes none."""
 _NAMES = (*(name for name, _ in _CONTRASTS), "用人单位还是劳动者")
+_SIDES = tuple(tuple(map(re.compile, sides)) for _, sides in _CONTRASTS)
 _ORDER = re.compile(rf"先([{CJK}]{{1,6}}?)[，、 ]?(?:后|再|然后|才)([{CJK}]{{1,6}})")
 _ACTS = r"违法解除|单方解除|解除|不签|拖着不|输了|不服|起诉|告|反悔|违约|提出"
 _EMPLOYER = re.compile(rf"(?:用人单位|公司|单位|企业|老板|厂里)(?:[^，。？]{{0,4}})(?:{_ACTS})")
@@ -151,7 +152,7 @@ def _said_and_denied(text: str) -> tuple[frozenset[str], frozenset[str]]:
     # Neither a question (能不能) nor a fixed word (不动产) denies anything.
     bare = _FIXED.sub(_hidden, _ASKS.sub(_hidden, text))
     ends = [found.end() for found in _DENIAL.finditer(bare)]
-    for start, end in tokenizer().encode(text, add_special_tokens=False).offsets:
+    for _, start, end in tokens(text):
         word = text[start:end]
         if len(word) >= 2 and not _DENIAL.search(bare[start:end]):
             near = any(0 <= start - stop <= DENIED_WITHIN and not _PAUSE.search(text[stop:start]) for stop in ends)
@@ -162,7 +163,7 @@ def _said_and_denied(text: str) -> tuple[frozenset[str], frozenset[str]]:
 @lru_cache(maxsize=8192)
 def _stance(text: str) -> tuple[int | None, ...]:
     """Which side a text takes in each of _NAMES. The same wordings come up again and again, so they are read once."""
-    return (*(_side(text, sides) for _, sides in _CONTRASTS), _actor(text))
+    return (*(_side(text, sides) for sides in _SIDES), _actor(text))
 
 
 def _hidden(found: re.Match[str]) -> str:
@@ -174,9 +175,9 @@ def _differ(one: int | None, other: int | None) -> bool:
     return one is not None and other is not None and one != other
 
 
-def _side(text: str, sides: Sequence[str]) -> int | None:
+def _side(text: str, sides: Sequence[re.Pattern[str]]) -> int | None:
     """The one side a text speaks of; None for none or several."""
-    named = [i for i, side in enumerate(sides) if re.search(side, text)]
+    named = [i for i, side in enumerate(sides) if side.search(text)]
     return named[0] if len(named) == 1 else None
 
 

@@ -27,7 +27,8 @@ class Postings:
     def __init__(self, folder: Path, size: int) -> None:
         """`size` is how many units the index holds. Raises IndexUnusable when a file is damaged."""
         try:
-            self._units, self._gains = (np.load(folder / name, mmap_mode="r") for name in FILES)
+            # As plain arrays: every slice of a memmap object costs more than what is read.
+            self._units, self._gains = (np.load(folder / name, mmap_mode="r").view(np.ndarray) for name in FILES)
         except (OSError, ValueError, EOFError) as error:
             raise IndexUnusable(f"索引文件 {folder.name} 损坏。请运行：python -m bot reindex") from error
         self._size = size

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 
-from indexing.words import CJK, clean, tokenizer
+from indexing.words import CJK, clean, tokenizer, tokens
 
 SOUNDS = Path(__file__).parent / "model" / "sounds.tsv"
 LONGEST = 5
@@ -198,8 +198,7 @@ def _doubtful_spans(asked: str) -> Iterator[tuple[int, int]]:
 
 
 def _offsets(asked: str) -> list[tuple[int, int]]:
-    found: list[tuple[int, int]] = tokenizer().encode(asked, add_special_tokens=False).offsets
-    return found
+    return [(start, end) for _, start, end in tokens(asked)]
 
 
 def _grouped(named: Iterable[tuple[str, str]]) -> dict[str, list[str]]:

@@ -36,7 +36,7 @@ class Vectors:
     def __init__(self, folder: Path, name: str) -> None:
         """Raises RuntimeError, OSError or ValueError when a file is missing, damaged, or not of the other's length."""
         self._index = faiss.read_index(str(folder / f"{name}.faiss"))
-        self._rows: NDArray[np.float16] = np.load(folder / f"{name}.npy", mmap_mode="r")
+        self._rows: NDArray[np.float16] = np.load(folder / f"{name}.npy", mmap_mode="r").view(np.ndarray)
         if len(self._rows) != self._index.ntotal:
             raise ValueError(f"{name} is not whole")
 

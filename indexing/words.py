@@ -9,7 +9,7 @@ tokenizer of the shipped model, so no dictionary is loaded at run time and both 
 
 import re
 import unicodedata
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from opencc import OpenCC
@@ -60,7 +60,17 @@ def words(text: str) -> list[str]:
 
     Raises whatever `tokenizers` raises when the model's file is missing: an installation without it is broken.
     """
-    return [piece for piece in tokenizer().encode(clean(text), add_special_tokens=False).tokens if _HAN.fullmatch(piece)]
+    return [piece for piece, _, _ in tokens(clean(text)) if _HAN.fullmatch(piece)]
+
+
+@lru_cache(maxsize=8192)
+def tokens(cleaned: str) -> tuple[tuple[str, int, int], ...]:
+    """A cleaned text as the shipped model's tokenizer cuts it: each piece with where it begins and ends.
+
+    The same wordings are compared with question after question, so what was cut is kept.
+    """
+    found = tokenizer().encode(cleaned, add_special_tokens=False)
+    return tuple((piece, start, end) for piece, (start, end) in zip(found.tokens, found.offsets, strict=True))
 
 
 def terms(text: str) -> list[str]:

@@ -97,9 +97,12 @@ def main(data_dir: Path, lecoqa: Path | None, times: int) -> None:
         find(entries, understand(encoder, question, thesaurus), FETCHED)
 
     def search(question: str) -> None:
-        judged, terms = answering.judged(question)
-        opened.calibration.confidences(judged, terms)
-        answering.statutes(question, SHOWN)
+        """What the bot does between the red lines and its decision, articles and all."""
+        judged, query = answering.judged(question)
+        opened.calibration.confidences(judged, len(query.terms))
+        laws = answering.opened.laws
+        if laws:
+            laws.search(query, opened.clock().date(), SHOWN)
 
     golden = [json.loads(line)["q"] for line in (GOLDEN / "answerable.jsonl").read_text(encoding="utf-8").splitlines()]
     found: dict[str, Any] = {
