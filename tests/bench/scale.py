@@ -1,9 +1,8 @@
 """How far one machine carries: `python -m tests.bench.scale [--data DIR] [--plot FILE.svg] [--json FILE]` measures beyond today's size.
 
 A court's own documents are thousands of passages, the national laws sixty thousand; a province's would be a million. First a
-million passages are searched three ways: compared one by one in single precision, which is what exact means; one by one in half
-precision, as `indexing.local` does; and in lists of near passages, of which a question looks into the nearest few. Then the index as
-it is built today grows to sixty thousand units, and time, disk and memory are written down on the way.
+million passages are searched two ways: compared one by one in single precision, which is what exact means, and as `indexing.vectors`
+keeps them. Then the index as it is built today grows to sixty thousand units, and time, disk and memory are written down on the way.
 
 The million are the vectors of the law texts, each repeated with noise until there are enough. NOISE makes a copy about as near to its
 article as another article is, so that neighbours remain about as hard to tell apart as real ones.
@@ -13,6 +12,7 @@ Every index is opened and asked in a process of its own on one core, so that the
 import json
 import os
 import random
+import shutil
 import statistics
 import tempfile
 import time
@@ -38,6 +38,7 @@ from indexing.index import Unit
 from indexing.laws import write_laws
 from indexing.local import LocalIndex
 from indexing.search import fuse, understand
+from indexing.vectors import LISTS, LOOKED_INTO, MOST_COMPARED, Vectors, write_vectors
 from tests.bench.measuring import CORES, Figure, machine, table
 from tests.bench.search import Times, timed
 
@@ -48,15 +49,12 @@ ASKED = 200
 """Questions put to each index; comparing a million vectors with each of them takes a while."""
 NOISE = 0.5
 """Length of the noise added to a vector of length one: a copy's cosine is .89, the median of an article and the one nearest to it."""
-LISTS, LOOKED_INTO = 1024, 32
-"""Lists the passages are sorted into, and how many of them a question looks into."""
-TRAINED_ON = 40
-"""Vectors per list that the centres of the lists are learned from."""
 K, DEEP, DEPTH = 10, 100, 60
 """Neighbours that must be right, neighbours that had better be, and units that the full search fetches from either half."""
 GOAL_MS, GOAL_RECALL = 10, 0.95
 BLOCK = 50_000
 MIB = 2**20
+NAME = "million"
 
 Rows = NDArray[np.float32]
 P = ParamSpec("P")
@@ -88,13 +86,14 @@ def resident() -> float:
 
 
 def _million(corpus: Path, questions: list[str], work: Path, count: int) -> list[Figure]:
-    what = {"exact": "one by one, single precision", "half": "one by one, half precision", "lists": f"{LOOKED_INTO} of {LISTS} lists"}
+    what = {"exact": "one by one, single precision", "ours": f"{LOOKED_INTO} of {LISTS} lists, as `indexing.vectors` keeps them"}
     found: dict[str, tuple[float, Times, float, NDArray[np.int64]]] = {}
     for kind in what:
-        path = work / f"{kind}.faiss"
-        seconds = apart(_build_million, kind, corpus / "vectors.faiss", count, path)
-        found[kind] = (seconds, *apart(_ask_million, path, questions))
-        path.unlink()
+        folder = work / kind
+        folder.mkdir()
+        seconds = apart(_build_million, kind, corpus / "vectors.npy", count, folder)
+        found[kind] = (seconds, *apart(_ask_million, kind, folder, questions))
+        shutil.rmtree(folder)
     right = found["exact"][3]
     rows = []
     for kind, (seconds, took, memory, numbers) in found.items():
@@ -102,40 +101,26 @@ def _million(corpus: Path, questions: list[str], work: Path, count: int) -> list
         shown = f"{_milliseconds(took)}; {memory:.0f} MiB; built in {seconds:.0f} s; recall@{K} {recall:.4f}, recall@{DEEP} {deep:.4f}"
         numbers_of = {**took, "mib": memory, "build_s": seconds, f"recall_{K}": recall, f"recall_{DEEP}": deep}
         goal, met = "", None
-        if kind == "lists":
+        if kind == "ours":
             goal, met = f"p50 < {GOAL_MS} ms, recall@{K} ≥ {GOAL_RECALL}", took["p50"] < GOAL_MS and recall >= GOAL_RECALL
         rows.append(Figure(f"million_{kind}", f"{count:,} passages, {what[kind]}, one core", shown, numbers_of, goal, met))
     return rows
 
 
-def _build_million(kind: str, vectors: Path, count: int, path: Path) -> float:
+def _build_million(kind: str, vectors: Path, count: int, folder: Path) -> float:
     """Write an index of `count` passages; returns the seconds that took without making the passages up."""
     _quiet()
-    articles = faiss.read_index(str(vectors))
-    base = np.asarray(articles.reconstruct_n(0, articles.ntotal), np.float32)
+    base = np.load(vectors).astype(np.float32)
     passages = _passages(base, count)
     began = time.perf_counter()
-    index = _empty(kind, base.shape[1])
-    if not index.is_trained:
-        index.train(passages[np.random.default_rng(1).choice(count, min(count, LISTS * TRAINED_ON), replace=False)])
-    for start in range(0, count, BLOCK):
-        index.add(passages[start : start + BLOCK])
-    seconds = time.perf_counter() - began
-    faiss.write_index(index, str(path))
-    return seconds
-
-
-def _empty(kind: str, dimension: int) -> Any:
-    if kind == "exact":
-        return faiss.IndexFlatIP(dimension)
-    half = faiss.ScalarQuantizer.QT_fp16
-    if kind == "half":
-        return faiss.IndexScalarQuantizer(dimension, half, faiss.METRIC_INNER_PRODUCT)
-    centres = faiss.IndexFlatIP(dimension)
-    # Vectors are kept as they are, not as their difference to the centre: scores stay those of the flat index.
-    index = faiss.IndexIVFScalarQuantizer(centres, dimension, LISTS, half, faiss.METRIC_INNER_PRODUCT, False)
-    index.nprobe = LOOKED_INTO
-    return index
+    if kind == "ours":
+        blocks = (passages[start : start + BLOCK] for start in range(0, count, BLOCK))
+        write_vectors(folder, NAME, blocks, count, base.shape[1])
+    else:
+        index = faiss.IndexFlatIP(base.shape[1])
+        index.add(passages)
+        faiss.write_index(index, str(folder / NAME))
+    return time.perf_counter() - began
 
 
 def _passages(base: Rows, count: int) -> Rows:
@@ -153,16 +138,19 @@ def _passages(base: Rows, count: int) -> Rows:
     return found
 
 
-def _ask_million(path: Path, questions: list[str]) -> tuple[Times, float, NDArray[np.int64]]:
+def _ask_million(kind: str, folder: Path, questions: list[str]) -> tuple[Times, float, NDArray[np.int64]]:
     """How long the index takes, what memory, and what it finds: one row of DEEP passages per question, best first."""
     _quiet()
-    vectors = dict(zip(questions, load_encoder().encode(questions), strict=True))
+    asked = dict(zip(questions, load_encoder().encode(questions), strict=True))
     before = resident()
-    index = faiss.read_index(str(path))
+    opened: Any = Vectors(folder, NAME) if kind == "ours" else faiss.read_index(str(folder / NAME))
     hits: dict[str, NDArray[np.int64]] = {}
 
     def deep(question: str) -> None:
-        hits[question] = index.search(vectors[question].reshape(1, -1), DEEP)[1][0]
+        if kind == "ours":
+            hits[question] = np.array([found.unit for found in opened.nearest(asked[question], DEEP)])
+        else:
+            hits[question] = opened.search(asked[question].reshape(1, -1), DEEP)[1][0]
 
     took = timed(deep, questions, 1)
     return took, resident() - before, np.stack([hits[question] for question in questions])
@@ -308,7 +296,7 @@ def _spread(heights: dict[str, float], apart_by: float = 13) -> dict[str, float]
 
 @click.command()
 @click.option("--data", type=click.Path(path_type=Path), default=DATA, help="The folder with laws/ and legal_qa/.", show_default=True)
-@click.option("--passages", type=click.IntRange(LISTS * TRAINED_ON), default=PASSAGES, show_default=True)
+@click.option("--passages", type=click.IntRange(MOST_COMPARED + 1), default=PASSAGES, show_default=True)
 @click.option("--plot", "plot_file", type=click.Path(path_type=Path, dir_okay=False), help="Draw the growth into this SVG file.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the figures into this file, too.")
 @click.option("--work", type=click.Path(path_type=Path), default=ROOT / "build", help="Where indexes lie while they are measured.")
