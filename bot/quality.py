@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 from bot.startup import Opened
-from indexing.calibration import JUDGED, Sample, sharpened
+from indexing.calibration import JUDGED, Sample, reliability_plot, sharpened
 from indexing.confidence import features
 from indexing.evaluation import Labelled, Outcome, Report, judge
 from indexing.paraphrases import load_own_questions
@@ -100,4 +100,9 @@ def calibrate(opened: Opened, file: Path, promised: float) -> list[str]:
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(found.content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     partial.replace(path)
-    return [*found.lines, f"已写入 {path.name}，运行中的机器人重新启动后使用。删除它即恢复自带校准。"]
+    plot = path.with_name("reliability.svg")
+    plot.write_text(reliability_plot(found.content["evidence"]["reliability"]), encoding="utf-8")
+    return [
+        *found.lines,
+        f"已写入 {path.name} 和 {plot.name}（把握与实际正确率的对照图），运行中的机器人重新启动后使用。删除它即恢复自带校准。",
+    ]

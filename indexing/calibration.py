@@ -145,6 +145,30 @@ def reliability(predicted: NDArray[np.float64], right: NDArray[np.bool_]) -> lis
     return [(round(float(predicted[m].mean()), 4), round(float(right[m].mean()), 4), int(m.sum())) for m in found if m.any()]
 
 
+def reliability_plot(bins: Sequence[Sequence[float]]) -> str:
+    """An SVG of `reliability`: what was right against what was promised; a calibrated judge lies on the diagonal."""
+    side, margin = 300, 40
+
+    def place(predicted: float, right: float) -> tuple[float, float]:
+        return margin + side * predicted, margin + side * (1 - right)
+
+    dots = "".join(
+        '<circle cx="{:.1f}" cy="{:.1f}" r="{:.1f}" fill="#1f6feb" fill-opacity=".6"/>'.format(*place(p, r), 2 + math.log10(n) * 2)
+        for p, r, n in bins
+    )
+    (left, low), (right, high), whole = place(0, 0), place(1, 1), side + 2 * margin
+    return "\n".join(
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{whole}" height="{whole}" font-size="12" font-family="sans-serif">',
+            '<rect width="100%" height="100%" fill="#fff"/>',
+            f'<path d="M{left} {high}V{low}H{right}" fill="none" stroke="#333"/>',
+            f'<path d="M{left} {low}L{right} {high}" stroke="#999" stroke-dasharray="4"/>{dots}',
+            f'<text x="{left}" y="{high - 12}">答对的比例（点越大，问题越多）</text>',
+            f'<text x="{right - 60}" y="{low + 28}">给出的把握</text></svg>\n',
+        )
+    )
+
+
 def crossed(
     x: NDArray[np.float64], y: NDArray[np.bool_], groups: Sequence[str], weight: NDArray[np.float64] | None = None
 ) -> NDArray[np.float64]:
@@ -328,6 +352,7 @@ def main(data: Path, out: Path) -> None:
     )
     calibration["evidence"]["carried over"] = carried_over(ours, theirs)
     out.write_text(json.dumps(calibration, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    out.with_name("reliability.svg").write_text(reliability_plot(calibration["evidence"]["reliability"]), encoding="utf-8")
     click.echo(json.dumps(calibration, ensure_ascii=False, indent=1))
 
 

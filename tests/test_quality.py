@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from bot.settings import Settings
 from bot.startup import Opened
 from indexing import building
-from indexing.calibration import LEAST_ANSWERS, Sample, Sharpened, crossed, fit, reliability, sharpened
+from indexing.calibration import LEAST_ANSWERS, Sample, Sharpened, crossed, fit, reliability, reliability_plot, sharpened
 from indexing.confidence import FEATURES, WEIGHED, Calibration, load_calibration
 from indexing.encoder import Encoder, load_encoder
 from indexing.evaluation import Share
@@ -469,3 +469,8 @@ def test_only_questions_about_entries_of_both_are_counted(tmp_path: Path) -> Non
     exam = [("货款拖欠", {"a"}), ("商标抢注", {"b"}), ("员工辞退", {"b", "c"}), ("员工辞退", {"c"}), ("货款", {"x"})]
     assert compare(old, new, encoder, exam, {"a", "b"}) == Comparison(asked=3, before=2, after=2, lost=1, gained=1)
     assert compare(old, new, encoder, exam, set()) == Comparison(0, 0, 0, 0, 0) and not compare(old, new, encoder, [], {"a"}).worse
+
+
+def test_the_plot_shows_every_tenth_where_it_lies() -> None:
+    plot = reliability_plot([(0.0, 0.0, 10), (1.0, 0.5, 1000)])
+    assert plot.count("<circle") == 2 and 'cx="40.0" cy="340.0" r="4.0"' in plot and 'cx="340.0" cy="190.0" r="8.0"' in plot
