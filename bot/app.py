@@ -30,6 +30,7 @@ from bot.conversation import build_dispatcher
 from bot.doctor import examine
 from bot.inbox import Inbox, Incoming
 from bot.outbox import Courier, Mail, Outbox, Saying
+from bot.quality import exam
 from bot.startup import Opened
 from bot.topics_page import TopicsPage
 from bot.turn import Turn
@@ -111,8 +112,12 @@ class App:
             self._lock.close()
 
     def reindex(self) -> building.Report:
-        """Rebuild from the remembered sources; blocks, while questions are answered from the old index."""
-        return building.reindex(self.database, self._opened.folders.index, self._opened.encoder, self.clock())
+        """Rebuild from the remembered sources; blocks, while questions are answered from the old index.
+
+        Raises BadInput when the new index would find clearly less: whoever wants it all the same uses the command line (`--accept`).
+        """
+        opened = self._opened
+        return building.reindex(self.database, opened.folders.index, opened.encoder, self.clock(), exam=exam(opened))
 
     async def _start_web(self) -> int:
         settings = self._opened.settings

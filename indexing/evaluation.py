@@ -105,14 +105,10 @@ def judge(labelled: Sequence[Labelled], ask: Callable[[str], Outcome]) -> Report
     found = [(label, ask(label.question)) for label in labelled]
     times = [outcome.milliseconds for _, outcome in found]
     p99 = quantiles(times, n=100)[98] if len(times) > 1 else times[0]
-    groups = {
-        f"{kind} {name}": (kind, name)
-        for kind in ("style", "topic")
-        for name in sorted({getattr(label, kind) for label, _ in found})
-        if name
-    }
     parts = {
-        f"{GROUPED[kind]} {name}": _shares([pair for pair in found if getattr(pair[0], kind) == name]) for kind, name in groups.values()
+        f"{shown} {name}": _shares([pair for pair in found if getattr(pair[0], kind) == name])
+        for kind, shown in GROUPED.items()
+        for name in sorted({getattr(label, kind) for label, _ in found} - {""})
     }
     return Report(_shares(found), median(times), p99, tuple(_misses(found)), parts)
 

@@ -183,9 +183,9 @@ def build(
     """Write an index over `units` into `folder` and open it.
 
     `known` holds vectors of texts that need no encoding; `documents` the whole text behind each key, for `vocabulary`; `extra`
-    may add tables of its own to `text.sqlite`; `asked` holds vectors of questions
-    that a unit (by its number) is known to answer, `against` questions that a key is known not to answer; `progress(what, done, total)`
-    is called now and then. `folder` appears only when everything in it is complete.
+    may add tables of its own to `text.sqlite`; `asked` holds vectors of questions that a unit (by its number) is known to answer,
+    `against` questions that a key is known not to answer; `progress(what, done, total)` is called now and then. `folder` appears
+    only when everything in it is complete.
     """
     partial = folder.with_name(f"{folder.name}.partial")
     # One builder at a time: what lies here was left by one that was killed.
@@ -193,7 +193,7 @@ def build(
     partial.mkdir(parents=True)
     write_vectors(partial, "vectors", _batches(units, encoder, known or {}, progress), len(units), encoder.dimension)
     _write_asked(partial, asked or {}, encoder.dimension)
-    _write_against(partial / "against.npy", against or {}, encoder, known or {})
+    _write_against(partial / "against.npy", against or {}, encoder)
     terms = _write_postings(partial, units, progress)
     _write_text(partial / "text.sqlite", units, terms, documents or {}, against or {}, extra)
     files = {name: _sha256(partial / name) for name in FILES}
@@ -230,9 +230,8 @@ def _write_asked(folder: Path, asked: Mapping[int, Sequence[Vector]], dimension:
     np.save(folder / "answered.npy", np.array([unit for unit, known in asked.items() for _ in known], np.uint32))
 
 
-def _write_against(path: Path, against: Mapping[str, Sequence[str]], encoder: Encoder, known: dict[str, Vector]) -> None:
-    texts = [text for kept in against.values() for text in kept]
-    np.save(path, _encoded(texts, encoder, known).astype(np.float16))
+def _write_against(path: Path, against: Mapping[str, Sequence[str]], encoder: Encoder) -> None:
+    np.save(path, encoder.encode([text for texts in against.values() for text in texts]).astype(np.float16))
 
 
 def _encoded(texts: Sequence[str], encoder: Encoder, known: Mapping[str, Vector]) -> NDArray[np.float32]:
