@@ -23,6 +23,8 @@ ADMINS = frozenset({"admin"})
 ANSWERERS = ANSWERING_ROLES
 LINK_HOURS = 24
 SESSION_HOURS = 12
+SIGN_INS_PER_MINUTE = 10
+"""Tries to sign in from one address."""
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from bot import desk, replies
 from bot.access import Throttle, staff_in_chat
 from bot.channels.telegram import TelegramChannel
 from bot.channels.web import WebChannel
-from bot.console import Console
+from bot.console import ROUTES, Console
 from bot.conversation import build_dispatcher
 from bot.doctor import examine
 from bot.inbox import Inbox, Incoming
@@ -123,7 +123,7 @@ class App:
         settings = self._opened.settings
         application = web.Application()
         self._web.attach(application)
-        self._console.attach(application)
+        self._console.attach(application, ROUTES)
         TopicsPage(self._opened).attach(application)
         if self._telegram:
             application.add_routes(self._telegram.routes())

@@ -139,7 +139,7 @@ async def open_office(tmp_path: Path) -> AsyncIterator[Opening]:
         async def why(question: str) -> list[str]:
             return why_lines(here.opened.answering.reply_to(question))
 
-        Console(here.opened, Outbox(here.opened.database, {}, here.opened.clock), why).attach(application)
+        Console(here.opened, Outbox(here.opened.database, {}, here.opened.clock), why).attach(application, ROUTES)
         runner = web.AppRunner(application, access_log=None)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -6,18 +6,20 @@ exist. Pages load nothing from elsewhere, run no script, and are never kept by a
 
 import hmac
 import ipaddress
+from typing import NamedTuple
 from urllib.parse import parse_qsl
 
-from aiohttp import web
+from aiohttp import BodyPartReader, web
 
 from bot.channels.web_security import peer_address
 from bot.desk import LONGEST_REPLY
 from bot.settings import Network, Settings
 from knowledge.errors import BadInput
 
+INCOMPLETE = "表单不完整，没有保存。请返回上一页重新填写。"
 FORM_BYTES = 64 * 1024
 MOST_DRAINED = 4 * 1024 * 1024
-MOST_FIELDS = 40
+MOST_FIELDS = 400
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
@@ -32,7 +34,23 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 
-Form = dict[str, str]
+class Upload(NamedTuple):
+    """A file somebody sent with a form."""
+
+    name: str
+    content: bytes
+
+
+class Form(dict[str, str]):
+    """What was filled in: by name the last value, with `many` every value, and the file that came along."""
+
+    def __init__(self, fields: list[tuple[str, str]] | None = None, upload: Upload | None = None) -> None:
+        super().__init__(fields or [])
+        self._fields, self.upload = fields or [], upload
+
+    def many(self, name: str) -> list[str]:
+        """Every value of a field that may be ticked more than once, in order."""
+        return [value for field, value in self._fields if field == name]
 
 
 class TooLong(BadInput):
@@ -53,8 +71,13 @@ def is_let_in(request: web.Request, settings: Settings) -> bool:
     return all(_is_inside(address, settings.console) for address in (believed, claimed))
 
 
-async def read_form(request: web.Request) -> Form:
-    """The fields of a form, line ends as we write them. Raises TooLong, having read on so that the browser can show our page."""
+async def read_form(request: web.Request, limit: int | None = None) -> Form:
+    """The fields of a form, line ends as we write them; `limit` is what a form with a file may weigh, in bytes.
+
+    Raises TooLong, having read on so that the browser can show our page; BadInput for what is no form.
+    """
+    if limit and request.content_type == "multipart/form-data":
+        return await _read_parts(request, limit)
     if (request.content_length or 0) > MOST_DRAINED:
         raise TooLong(_too_long())
     body, seen = b"", 0
@@ -69,8 +92,36 @@ async def read_form(request: web.Request) -> Form:
     try:
         fields = parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=MOST_FIELDS)
     except ValueError as error:
-        raise BadInput("表单不完整，没有保存。请返回上一页重新填写。") from error
-    return {name: value.replace("\0", "").replace("\r\n", "\n") for name, value in fields}
+        raise BadInput(INCOMPLETE) from error
+    return Form([(name, _tidy(value)) for name, value in fields])
+
+
+async def _read_parts(request: web.Request, limit: int) -> Form:
+    """A form with a file: its fields, and the last file that has a name."""
+    fields: list[tuple[str, str]] = []
+    upload, weight = None, 0
+    try:
+        reader = await request.multipart()
+        while (part := await reader.next()) is not None:
+            if not isinstance(part, BodyPartReader):
+                raise BadInput(INCOMPLETE)
+            content = bytearray()
+            while chunk := await part.read_chunk(FORM_BYTES):
+                weight += len(chunk)
+                if weight > limit:
+                    raise TooLong(f"文件超过 {limit // 2**20} MB，没有读入。请拆成小一点的文件再传。")
+                content += chunk
+            if part.filename:
+                upload = Upload(part.filename, bytes(content))
+            elif part.filename is None and len(fields) < MOST_FIELDS:
+                fields.append((part.name or "", _tidy(content.decode("utf-8", "replace"))))
+    except ValueError as error:
+        raise BadInput(INCOMPLETE) from error
+    return Form(fields, upload)
+
+
+def _tidy(value: str) -> str:
+    return value.replace("\0", "").replace("\r\n", "\n")
 
 
 def is_genuine(form: Form, csrf: str) -> bool:
