@@ -322,10 +322,22 @@ def ledger_verify(settings: Settings) -> None:
     """
     from knowledge.ledger.history import verify
 
-    found = _open(settings).database.read(verify).result()
+    opened = _open(settings)
+    opened.follow_rules()
+    found = opened.database.read(lambda db: verify(db, opened.rules)).result()
     if found.first_break:
         raise PromiseBroken(f"台账历史链断在：{found.first_break}。请用备份比对，并报告管理员。")
     click.echo(f"台账历史链完整：{found.length} 条，其中 {found.erased} 条的文字已按要求删除（erased）。链头 {found.head}")
+
+
+@ledger.command("rebuild")
+@pass_settings
+def ledger_rebuild(settings: Settings) -> None:
+    """按历史和现在的日历、规则，重算每件需求的状态、字段和期限。
+
+    例：python -m bot ledger rebuild
+    """
+    click.echo(f"已按历史重算全部需求，{_open(settings).rebuild_ledger()} 件有变化。")
 
 
 @main.command("check-citations")

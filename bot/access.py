@@ -8,6 +8,7 @@ import hashlib
 import json
 import secrets
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -136,6 +137,13 @@ def chats_of_roles(db: Db, roles: list[str]) -> list[tuple[str, int]]:
     """Every chat of active staff who hold one of `roles`."""
     found = rows(db, "SELECT c.channel, c.chat_id, s.roles FROM staff_chats c JOIN staff s ON s.id = c.staff_id WHERE s.active = 1")
     return [(item["channel"], item["chat_id"]) for item in found if set(json.loads(item["roles"])) & set(roles)]
+
+
+def chats_of_staff(db: Db, staff_ids: Iterable[int]) -> list[tuple[str, int]]:
+    """Every chat of these people, as far as they are active."""
+    wanted = set(staff_ids)
+    found = rows(db, "SELECT c.channel, c.chat_id, c.staff_id FROM staff_chats c JOIN staff s ON s.id = c.staff_id WHERE s.active = 1")
+    return [(item["channel"], item["chat_id"]) for item in found if item["staff_id"] in wanted]
 
 
 def staff_name(db: Db, actor: str) -> str:

@@ -21,12 +21,13 @@ from aiogram.types import Update
 from aiohttp import web
 from pydantic import ValidationError
 
-from bot import desk, replies
+from bot import replies
 from bot.access import Throttle, staff_in_chat
 from bot.channels.telegram import TelegramChannel
 from bot.channels.web import WebChannel
 from bot.console import ROUTES, Console
 from bot.conversation import build_dispatcher
+from bot.desk import Desk
 from bot.doctor import examine
 from bot.inbox import Inbox, Incoming
 from bot.outbox import Courier, Mail, Outbox, Saying
@@ -66,6 +67,7 @@ class App:
         self._telegram = TelegramChannel(opened.settings) if opened.settings.telegram_bot_token else None
         couriers: dict[str, Courier] = {"web": self._web} | ({"telegram": self._telegram} if self._telegram else {})
         self._outbox = Outbox(self.database, couriers, self.clock)
+        self._desk = Desk(self._court, opened.rules, opened.topics)
         self._console = Console(opened, self._outbox, self._why)
         self._runner: web.AppRunner | None = None
         self._lock: IO[str] | None = None
@@ -77,13 +79,14 @@ class App:
     async def start(self) -> int:
         """Start everything; returns the port the web server listens on. Raises Conflict when another bot runs on this data folder."""
         self._lock_data_folder()
+        await asyncio.to_thread(self._opened.follow_rules)
         port = await self._start_web()
         await asyncio.to_thread(lambda: self._opened.answering)
         self._dispatcher = build_dispatcher(
             answering=self._opened.answering,
             court=self._court,
             topics=self._opened.topics,
-            calendar=self._opened.calendar,
+            desk=self._desk,
             documents=str(self._opened.folders.documents),
             think=self._think,
             reindex=self.reindex,
@@ -177,9 +180,9 @@ class App:
         text = message.get("text") if isinstance(message, dict) else None
         asking = Asking(text or "（非文字消息）", "need", reasons=("处理出错",))
         asking_id = record_asking(db, asking, turn.at, turn.incoming.id, turn.asker.id, turn.asker.person_id)
-        no = open_need(db, asking_id, "机器人", turn.at)
+        no = open_need(db, asking_id, "机器人", turn.at, self._opened.rules)
         mail.reply(Saying(f"{replies.SORRY}编号 <b>{no}</b>。", need_no=no))
-        desk.tell_staff(db, mail, no, asking.text, self._court, "处理出错，请人工查看")
+        self._desk.urgent_new(db, mail, no, asking.text, "处理出错，请人工查看")
 
     async def _feed(self, turn: Turn) -> None:
         if turn.staff is None and "message" in turn.incoming.payload and not self._throttle.allows(turn.asker.id):

@@ -104,7 +104,7 @@ def _record(db: Db, opened: Opened, verdict: Verdict) -> str | None:
     if verdict.band not in ("answer", "offer", "need"):
         return None
     asking_id = record_asking(db, verdict.as_asking(), at, asker_id=asker.id, person_id=asker.person_id)
-    return open_need(db, asking_id, "命令行", at, actor="cli") if verdict.band == "need" else None
+    return open_need(db, asking_id, "命令行", at, opened.rules, actor="cli") if verdict.band == "need" else None
 
 
 def _article(hit: ArticleHit) -> dict[str, Any]:

@@ -1,93 +1,367 @@
 """What court staff do with a need, the same from the chat and from the console.
 
-Each function is one transaction's worth of work: it checks the role, moves the need, writes the history, and puts the
-messages that follow from it into the outbox.
+Each method is one transaction's worth of work: it checks who may see the need, moves it, writes the history, and puts the
+messages that follow from it (to those who asked, to colleagues) into the outbox.
 """
 
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from html import escape
+from typing import Any
 
 from bot import replies
-from bot.access import ANSWERERS, Staff, chats_of_roles
-from bot.outbox import Button, Mail, Saying
-from knowledge.court import Court
-from knowledge.database import Db, row
+from bot.access import Staff, chats_of_roles, chats_of_staff, staff_name
+from bot.outbox import Mail, Saying
+from knowledge.court import Court, Topic
+from knowledge.database import Db, row, rows
 from knowledge.errors import BadInput, NotAllowed
-from knowledge.ledger.deadlines import Calendar
-from knowledge.ledger.needs import askers_of, find_need, list_needs, move
-from knowledge.ledger.workflow import STATE_NAMES
+from knowledge.ledger import sensitive
+from knowledge.ledger.deadlines import Rules
+from knowledge.ledger.needs import find_need, move
+from knowledge.ledger.record import NAMES, REJECTIONS, TEXT_FIELDS, tidy_details
+from knowledge.ledger.telling import note_telling, recipients
+from knowledge.ledger.workflow import BOT, MOVES, OPEN, STATE_NAMES
 from knowledge.privacy import mask
 
 LONGEST_REPLY = 4000
-OPEN_STATES = ("submitted", "registered", "reopened")
+SELF_REVIEWED = "本院允许一人办理，未经第二人审核"
+SHOWN = 20
+"""Needs in one list of the chat."""
 
 
-def reply_to_need(db: Db, mail: Mail, no: str, staff: Staff, text: str, at: datetime) -> int:
-    """Answer a need: everyone who asked it is told. Returns how many chats that is.
+@dataclass(frozen=True)
+class Desk:
+    """The staff's work on needs, under this court's rules."""
 
-    Raises NotFound, NotAllowed (role or state), BadInput (empty or too long); then nothing has changed.
-    """
+    court: Court
+    rules: Rules
+    topics: Mapping[str, Topic]
+
+    def step(
+        self,
+        db: Db,
+        mail: Mail,
+        no: str,
+        action: str,
+        staff: Staff,
+        at: datetime,
+        text: str = "",
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Do any step of the workflow that has no method of its own, and tell whom it concerns.
+
+        Raises NotFound, NotAllowed (role, person or state), BadInput (reason or a field missing or wrong); then nothing has changed.
+        """
+        need = self._need(db, no, staff)
+        details = self._details(details)
+        if (wanted := NEEDS_DETAIL.get(action)) and wanted not in details:
+            raise BadInput(f"“{MOVES[action].name}”要填{NAMES[wanted]}。")
+        _days_make_sense(action, need, details, at.date())
+        if action == "extend" and not self.court.allow_self_review and need["handler"] == staff.id:
+            raise NotAllowed("延期要由承办人以外的审核人批准。")
+        move(db, no, action, staff.actor, staff.roles, at, self.rules, text, details)
+        self._tell_askers(db, mail, no, action, text)
+        self._tell_colleagues(db, mail, need, action, text, staff)
+
+    def register(self, db: Db, no: str, staff: Staff, at: datetime, details: Mapping[str, Any] | None = None) -> None:
+        """Take a need into the ledger. Raises NotFound, NotAllowed, BadInput for a field that is wrong."""
+        self._need(db, no, staff)
+        move(db, no, "register", staff.actor, staff.roles, at, self.rules, None, self._details(details))
+
+    def edit(self, db: Db, no: str, staff: Staff, at: datetime, fields: Mapping[str, Any]) -> int:
+        """Change fields of the record; returns how many really changed. Raises as `step` does."""
+        need = self._need(db, no, staff)
+        texts = {name: str(fields[name]).strip() for name in TEXT_FIELDS if name in fields}
+        plain = self._details({name: value for name, value in fields.items() if name not in TEXT_FIELDS})
+        changed = {name: value for name, value in plain.items() if _stored(value) != need[name]}
+        if "received_at" in changed and changed["received_at"] == need["received_at"][:10]:
+            del changed["received_at"]
+        _days_make_sense("edit", need, changed, at.date())
+        if changed:
+            move(db, no, "edit", staff.actor, staff.roles, at, self.rules, None, changed)
+        new = {name: text for name, text in texts.items() if text != (_text(db, need[f"{name}_id"]) or "")}
+        for name, text in new.items():
+            move(db, no, "edit", staff.actor, staff.roles, at, self.rules, text or "（清空）", {"field": name})
+        return len(changed) + len(new)
+
+    def reject(self, db: Db, mail: Mail, no: str, staff: Staff, why: str, at: datetime, kind: str = "其他") -> None:
+        """Do not register a need, with a reason its askers are told. Raises as `step` does."""
+        if kind not in REJECTIONS:
+            raise BadInput(f"不予登记的类型请选：{'、'.join(REJECTIONS)}。")
+        if not why.strip():
+            raise BadInput("请写明不予登记的理由，会告知提问人。")
+        self.step(db, mail, no, "reject", staff, at, why if kind == "其他" else f"{kind}：{why}")
+
+    def assign(
+        self,
+        db: Db,
+        mail: Mail,
+        no: str,
+        staff: Staff,
+        at: datetime,
+        division: str,
+        handler: int | None,
+        copies: Sequence[str] = (),
+        why: str = "",
+    ) -> None:
+        """Give a need to a division and, if named, to a person; they and whoever gets a copy are told. Raises as `step` does."""
+        need = self._need(db, no, staff)
+        details = self._details({"division": division, "copies": list(copies)})
+        if "division" not in details:
+            raise BadInput("请选承办部门。")
+        if handler is not None:
+            who = row(db, "SELECT id, name, roles, active FROM staff WHERE id = ?", handler)
+            if who is None or not who["active"] or "handler" not in json.loads(who["roles"]):
+                raise BadInput("承办人要选在职的、有承办人角色的工作人员。")
+            if handler in json.loads(need["recused"] or "[]"):
+                raise BadInput(f"{who['name']}在这件需求里应当回避，请选别人。")
+            details["handler"] = handler
+        if need["state"] == "in_progress" and not why.strip():
+            raise BadInput("改派办理中的需求，请写明理由。")
+        move(db, no, "assign", staff.actor, staff.roles, at, self.rules, why, details)
+        self._notify(db, mail, no, need["text_id"], "分派给您的需求", self._chats(db, [handler] if handler else [], division))
+        self._notify(db, mail, no, need["text_id"], "抄送您的需求", chats_of_staff(db, _named_in_directory(db, copies)))
+
+    def reply(self, db: Db, mail: Mail, no: str, staff: Staff, text: str, at: datetime, mode: str | None = None) -> int:
+        """Answer a need: everyone who asked it, or a need grouped with it, is told once. Returns how many messages that is.
+
+        Raises as `step` does, and NotAllowed where the answer has to be reviewed first.
+        """
+        need = self._need(db, no, staff)
+        if reason := self.must_be_reviewed(need):
+            raise NotAllowed(f"这件需求属于“{reason}”，答复要经审核才能发出。请承办人点“提交审核”。")
+        return self._answer(db, mail, need, "reply", staff, text, at, f"答复人：{staff.signature}", mode)
+
+    def submit_reply(self, db: Db, mail: Mail, no: str, staff: Staff, text: str, at: datetime) -> None:
+        """Hand an answer in for review. Raises as `step` does."""
+        need = self._need(db, no, staff)
+        _must_be_text(text)
+        move(db, no, "submit_reply", staff.actor, staff.roles, at, self.rules, text, None if need["handler"] else {"handler": staff.id})
+        chats = [chat for chat in chats_of_roles(db, ["reviewer"]) if chat not in chats_of_staff(db, [staff.id])]
+        self._notify(db, mail, no, need["text_id"], "有答复等您审核", chats)
+
+    def approve(self, db: Db, mail: Mail, no: str, staff: Staff, at: datetime, text: str | None = None) -> int:
+        """Send out the answer that waits for review, as it is or as the reviewer has corrected it. Returns how many messages that is.
+
+        Raises as `step` does, and NotAllowed for one's own answer, unless the court allows it; then the answer says so.
+        """
+        need = self._need(db, no, staff)
+        waiting = row(
+            db,
+            "SELECT h.actor, t.body FROM need_history h JOIN texts t ON t.id = h.text_id"
+            " WHERE h.need_no = ? AND h.action = 'submit_reply' ORDER BY h.id DESC LIMIT 1",
+            no,
+        )
+        if waiting is None:
+            raise NotAllowed("这件需求没有等待审核的答复。")
+        if waiting["actor"] == staff.actor and not self.court.allow_self_review:
+            raise NotAllowed("不能审核自己写的答复，请另一位审核人来审。")
+        author = staff_name(db, waiting["actor"])
+        alone = waiting["actor"] == staff.actor
+        signed = f"答复人、审核人：{author}（{SELF_REVIEWED}）" if alone else f"答复人：{author}　审核人：{staff.name}"
+        return self._answer(db, mail, need, "approve", staff, text if text is not None else waiting["body"] or "", at, signed)
+
+    def urgent_new(self, db: Db, mail: Mail, no: str, text: str, reason: str) -> None:
+        """Tell the staff on duty about a new or changed need: the duty person alone where it is restricted, its handler if it has one."""
+        need = row(db, "SELECT * FROM needs WHERE no = ?", no) or {}
+        if need.get("sensitive"):
+            chats = chats_of_staff(db, sensitive.duty_staff(db, need["sensitive"], self.court))
+            reason = f"{reason}（{need['sensitive']}，专人办理）"
+        elif need.get("handler"):
+            chats = chats_of_staff(db, [need["handler"]])
+        else:
+            chats = chats_of_roles(db, list(self.court.notify_roles))
+        mail_all(mail, chats, notice(no, text, reason))
+
+    def must_be_reviewed(self, need: Mapping[str, Any]) -> str | None:
+        """Why the answer to this need has to be reviewed by a second person (DOMAIN 3.2), or None."""
+        if "全部" in self.court.review_always:
+            return "本院规定每件审核"
+        kinds = [need["urgency"], need["sensitive"], need["litigation"], "涉府" if (need["topic"] or "").startswith("J") else None]
+        return next((kind for kind in kinds if kind in self.court.review_always), None)
+
+    def needs_board(self, db: Db, staff: Staff, today: date, duties: bool = False) -> Saying:
+        """The open needs this person may see, what is due first on top; with `duties` only what is due today or overdue."""
+        condition, args = self.visible(staff)
+        states = sorted(OPEN)
+        soon = "AND n.duty_on <= ?" if duties else ""
+        found = rows(
+            db,
+            "SELECT n.no, n.state, n.duty, n.duty_on, t.body AS question FROM needs n JOIN texts t ON t.id = n.text_id"
+            f" WHERE n.state IN ({','.join('?' * len(states))}) AND {condition} {soon}"
+            " ORDER BY n.duty_on IS NULL, n.duty_on, n.year, n.seq LIMIT ?",
+            *states,
+            *args,
+            *([today.isoformat()] if duties else []),
+            SHOWN,
+        )
+        if not found:
+            return Saying("今天没有到期的需求。" if duties else "没有待办的需求。")
+        lines = [_board_line(need, today) for need in found]
+        buttons = [replies.staff_button(need["no"][3:], "show", need["no"]) for need in found]
+        return Saying("\n\n".join(lines), tuple(tuple(buttons[i : i + 3]) for i in range(0, len(buttons), 3)))
+
+    def visible(self, staff: Staff) -> tuple[str, list[Any]]:
+        """An SQL condition on `needs n`, with its parameters: what this person may see."""
+        return sensitive.visible_to(staff.id, staff.roles, staff.name, self.court)
+
+    def may_see(self, db: Db, no: str, staff: Staff) -> bool:
+        """Whether this person may see this need."""
+        condition, args = self.visible(staff)
+        return row(db, f"SELECT 1 FROM needs n WHERE n.no = ? AND {condition}", no, *args) is not None
+
+    def _need(self, db: Db, no: str, staff: Staff) -> dict[str, Any]:
+        need = find_need(db, no)
+        if not self.may_see(db, no, staff):
+            raise NotAllowed(f"{no} 只有专人可以查看和办理。")
+        return need
+
+    def _details(self, details: Mapping[str, Any] | None) -> dict[str, Any]:
+        return tidy_details(details or {}, self.court, list(self.topics))
+
+    def _answer(
+        self,
+        db: Db,
+        mail: Mail,
+        need: dict[str, Any],
+        action: str,
+        staff: Staff,
+        text: str,
+        at: datetime,
+        signed: str,
+        mode: str | None = None,
+    ) -> int:
+        text = _must_be_text(text)
+        no = str(need["no"])
+        details = self._details({"reply_mode": mode or "线上"})
+        number = move(db, no, action, staff.actor, staff.roles, at, self.rules, text, details)
+        members = [item["no"] for item in rows(db, "SELECT no FROM needs WHERE lead_no = ? ORDER BY no", no)]
+        for member in members:
+            if find_need(db, member)["state"] in OPEN | {"replied"}:
+                move(db, member, "follow_reply", staff.actor, BOT, at, self.rules, text, details)
+        told = 0
+        for to in recipients(db, [no, *members]):
+            outbox_id = None
+            if to.channel and to.chat_id is not None:
+                saying = replies.court_reply(to.need_no, to.question, text, signed, to.asking_id)
+                (outbox_id, *_) = mail.send(to.channel, to.chat_id, saying)
+                told += 1
+            note_telling(db, f"reply:{number}", to, at, outbox_id)
+        return told
+
+    def _tell_askers(self, db: Db, mail: Mail, no: str, action: str, text: str) -> None:
+        if action not in TOLD_TO_ASKERS:
+            return
+        saying = Saying(TOLD_TO_ASKERS[action].format(no=no, text=escape(text.strip())), need_no=no)
+        if action in ("ask_asker", "ask_enterprise"):
+            saying = Saying(saying.text, (replies.add_buttons(no),), need_no=no)
+        for to in recipients(db, [no]):
+            if to.channel and to.chat_id is not None:
+                mail.send(to.channel, to.chat_id, saying)
+
+    def _tell_colleagues(self, db: Db, mail: Mail, need: dict[str, Any], action: str, text: str, staff: Staff) -> None:
+        if action not in TOLD_TO_STAFF:
+            return
+        roles, reason = TOLD_TO_STAFF[action]
+        chats = chats_of_staff(db, [need["handler"]]) if roles == ["the handler"] and need["handler"] else chats_of_roles(db, roles)
+        mail_all(mail, [chat for chat in chats if chat not in chats_of_staff(db, [staff.id])], notice(str(need["no"]), text, reason))
+
+    def _chats(self, db: Db, staff_ids: Sequence[int], division: str) -> list[tuple[str, int]]:
+        if not staff_ids:
+            staff_ids = [item["id"] for item in rows(db, "SELECT id FROM staff WHERE division = ? AND active = 1", division)]
+        return chats_of_staff(db, staff_ids)
+
+    def _notify(self, db: Db, mail: Mail, no: str, text_id: int, reason: str, chats: Sequence[tuple[str, int]]) -> None:
+        mail_all(mail, chats, notice(no, _text(db, text_id) or "", reason))
+
+
+NEEDS_DETAIL = {"extend": "due_on", "suspend": "until", "transfer": "partners"}
+"""A field without which a step says nothing."""
+TOLD_TO_ASKERS = {
+    "reject": "{no} 不予登记：{text}\n您可以换个说法重新提问，或拨打 12368 咨询（号码以官方公布为准）。",
+    "restore": "{no} 经复核恢复登记，工作人员会继续处理。",
+    "ask_asker": "<b>{no} 还需要您补充</b>：{text}\n补充以后继续办理，等待的时间不计入期限。",
+    "ask_enterprise": "<b>{no} 还需要您补充</b>：{text}\n补充以后继续办理，等待的时间不计入期限。",
+    "transfer": "{no} 已转请有关单位办理：{text}\n有了结果会在这里告诉您。",
+    "extend": "{no} 需要多一些时间，已经批准延期：{text}",
+}
+TOLD_TO_STAFF = {
+    "ask_return": (["assigner"], "承办人申请退办"),
+    "ask_transfer": (["assigner"], "承办人申请转办"),
+    "ask_extension": (["reviewer"], "承办人申请延期"),
+    "return": (["assigner"], "已退回待分派"),
+    "send_back": (["the handler"], "审核退回"),
+    "extend": (["the handler"], "已批准延期"),
+    "urge": (["the handler"], "催办"),
+}
+
+
+def notice(no: str, text: str, reason: str) -> Saying:
+    """A notice to staff about a need; personal data in the text is masked."""
+    return Saying(
+        f"🔔 {escape(reason)} <b>{no}</b>\n{escape(mask(text)[:300])}\n\n直接回复这条消息就是答复提问人，也可以点按钮。",
+        ((replies.staff_button("答复", "reply", no), replies.staff_button("查看", "show", no)),),
+        need_no=no,
+    )
+
+
+def mail_all(mail: Mail, chats: Sequence[tuple[str, int]], saying: Saying) -> None:
+    """Send one saying to several chats."""
+    for channel, chat_id in dict.fromkeys(chats):
+        mail.send(channel, chat_id, saying)
+
+
+def urgency_mark(duty_on: str | None, today: date) -> str:
+    """What stands before a need in a list: overdue, due today, or nothing."""
+    if not duty_on or duty_on > today.isoformat():
+        return ""
+    return "【超期】" if duty_on < today.isoformat() else "【今天到期】"
+
+
+def _board_line(need: dict[str, Any], today: date) -> str:
+    when = f"，{need['duty']} {need['duty_on'][5:]} 前" if need["duty_on"] else ""
+    question = escape(mask(need["question"] or "（文字已删除）")[:60])
+    return f"{urgency_mark(need['duty_on'], today)}<b>{need['no']}</b> {STATE_NAMES[need['state']]}{when}\n{question}"
+
+
+def _must_be_text(text: str) -> str:
     text = text.strip()
     if not text:
         raise BadInput("答复内容是空的，请写好再发。")
     if len(text) > LONGEST_REPLY:
         raise BadInput(f"答复有 {len(text)} 字，请控制在 {LONGEST_REPLY} 字以内。")
-    need = find_need(db, no)
-    move(db, no, "reply", staff.actor, staff.roles, at, text)
-    told = askers_of(db, no)
-    for asker in told:
-        question = row(db, "SELECT t.body FROM askings a JOIN texts t ON t.id = a.text_id WHERE a.id = ?", asker["asking_id"])
-        saying = replies.court_reply(no, question["body"] if question else need["question"], text, staff.signature, asker["asking_id"])
-        mail.send(asker["channel"], asker["chat_id"], saying)
-    return len(told)
+    return text
 
 
-def reject_need(db: Db, mail: Mail, no: str, staff: Staff, why: str, at: datetime) -> None:
-    """Do not register a need, with a reason the asker is told. Raises as `reply_to_need` does."""
-    if not why.strip():
-        raise BadInput("请写明不予登记的理由，会告知提问人。")
-    move(db, no, "reject", staff.actor, staff.roles, at, why.strip())
-    for asker in askers_of(db, no):
-        text = f"{no} 不予登记：{escape(why.strip())}\n您可以换个说法重新提问，或拨打 12368 咨询（号码以官方公布为准）。"
-        mail.send(asker["channel"], asker["chat_id"], Saying(text, need_no=no))
+def _days_make_sense(action: str, need: Mapping[str, Any], details: Mapping[str, Any], today: date) -> None:
+    """Dates that cannot be: something that happens before the need came in, or a term that has already run out."""
+    received = str(details.get("received_at", need["received_at"]))[:10]
+    for name in ("visited_on", "registered_on", "due_on", "until"):
+        if name in details and details[name] < received:
+            raise BadInput(f"{NAMES[name]} {details[name]} 早于收到日期 {received}，请核对。")
+    if "received_at" in details and details["received_at"] > today.isoformat():
+        raise BadInput(f"收到日期 {details['received_at']} 还没有到，请核对。")
+    for name in ("due_on", "until"):
+        if name in details and details[name] < today.isoformat():
+            raise BadInput(f"{NAMES[name]} {details[name]} 已经过去了，请填今天以后的日期。")
+    if action == "extend" and need["due_on"] and details["due_on"] <= need["due_on"]:
+        raise BadInput(f"延期后的期限要晚于现在的期限 {need['due_on']}。")
 
 
-def register_need(db: Db, no: str, staff: Staff, at: datetime) -> None:
-    """Take a need into the ledger. Raises NotFound or NotAllowed."""
-    move(db, no, "register", staff.actor, staff.roles, at)
+def _named_in_directory(db: Db, tokens: Sequence[str]) -> list[int]:
+    """The staff whom these rows of the directory (`directory:12`) name."""
+    numbers = [int(token.partition(":")[2]) for token in tokens if token.startswith("directory:")]
+    marks = ",".join("?" * len(numbers))
+    found = rows(db, f"SELECT s.id FROM directory d JOIN staff s ON s.name = d.person WHERE s.active = 1 AND d.id IN ({marks})", *numbers)
+    return [int(item["id"]) for item in found]
 
 
-def tell_staff(db: Db, mail: Mail, no: str, text: str, court: Court, reason: str) -> None:
-    """Tell the staff on duty about a need; personal data in the text is masked."""
-    saying = Saying(
-        f"🔔 {escape(reason)} <b>{no}</b>\n{escape(mask(text)[:300])}\n\n直接回复这条消息就是答复提问人，也可以点按钮。",
-        ((replies.staff_button("答复", "reply", no), replies.staff_button("查看", "show", no)),),
-        need_no=no,
-    )
-    for channel, chat_id in chats_of_roles(db, list(court.notify_roles)):
-        mail.send(channel, chat_id, saying)
+def _stored(value: Any) -> Any:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value
 
 
-def needs_board(db: Db, staff: Staff, today: date, court: Court, calendar: Calendar) -> Saying:
-    """The open needs, oldest first, with what is overdue marked. Raises NotAllowed for who may not see the ledger."""
-    if not staff.may(ANSWERERS | {"assigner", "supervisor", "auditor"}):
-        raise NotAllowed("您的角色看不到台账，请联系管理员。")
-    open_needs = list(reversed(list_needs(db, OPEN_STATES, 20)))
-    if not open_needs:
-        return Saying("没有待办的需求。")
-    lines: list[str] = []
-    buttons: list[Button] = []
-    for need in open_needs:
-        due = due_date(need["received_at"], court, calendar)
-        late = "【超期】" if due and due < today else ""
-        when = f"，{due:%m-%d} 前" if due else ""
-        lines.append(
-            f"{late}<b>{need['no']}</b> {STATE_NAMES[need['state']]}{when}\n{escape(mask(need['question'] or '（文字已删除）')[:60])}"
-        )
-        buttons.append(replies.staff_button(need["no"][3:], "show", need["no"]))
-    return Saying("\n\n".join(lines), tuple(tuple(buttons[i : i + 3]) for i in range(0, len(buttons), 3)))
-
-
-def due_date(received_at: str, court: Court, calendar: Calendar) -> date | None:
-    """The last working day for an answer; None when the calendar has no data for it."""
-    return calendar.after(date.fromisoformat(received_at[:10]), court.answer_days)
+def _text(db: Db, text_id: int | None) -> str | None:
+    found = row(db, "SELECT body FROM texts WHERE id = ?", text_id) if text_id else None
+    return found["body"] if found else None

@@ -3,7 +3,6 @@
 from typing import Any
 
 from bot.access import staff_name
-from bot.desk import due_date
 from bot.inbox import OUTCOMES, broken_needs, reconcile
 from bot.startup import Opened
 from knowledge.database import Db
@@ -17,7 +16,7 @@ ERASED = "（文字已删除）"
 
 def needs_json(opened: Opened) -> list[dict[str, Any]]:
     """Every need, newest first, without contact details."""
-    return [_need(opened, need) for need in opened.database.read(lambda db: list_needs(db, limit=100_000)).result()]
+    return [_need(need) for need in opened.database.read(lambda db: list_needs(db, limit=100_000)).result()]
 
 
 def need_lines(opened: Opened) -> list[str]:
@@ -64,8 +63,7 @@ def reconcile_lines(found: dict[str, Any]) -> list[str]:
     return lines or ["还没有收到过消息。"]
 
 
-def _need(opened: Opened, need: dict[str, Any]) -> dict[str, Any]:
-    due = due_date(need["received_at"], opened.court, opened.calendar)
+def _need(need: dict[str, Any]) -> dict[str, Any]:
     return {
         "no": need["no"],
         "state": need["state"],
@@ -73,7 +71,7 @@ def _need(opened: Opened, need: dict[str, Any]) -> dict[str, Any]:
         "source": need["source"],
         "topic": need["topic"],
         "received_at": need["received_at"],
-        "due_on": due.isoformat() if due else None,
+        "due_on": need["due_on"],
         "question": mask(need["question"]) if need["question"] else ERASED,
         "undelivered": need["undelivered"],
     }

@@ -85,16 +85,19 @@ class Mail:
         """Send to the chat whose message is being handled."""
         self.send(self._channel, self._chat_id, *sayings)
 
-    def send(self, channel: str, chat_id: int, *sayings: Saying) -> None:
-        """Send to any chat; a text too long for Telegram goes in parts."""
+    def send(self, channel: str, chat_id: int, *sayings: Saying) -> list[int]:
+        """Send to any chat; a text too long for Telegram goes in parts. Returns the number of each saying's last part."""
+        numbers: list[int] = []
         for saying in sayings:
             for part in _parts(saying) if channel == "telegram" else [saying]:
-                self._db.execute(
+                cursor = self._db.execute(
                     "INSERT INTO outbox (channel, chat_id, inbox_id, need_no, text, buttons, edits, created_at)"
                     " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                     [channel, chat_id, self._inbox_id, part.need_no, part.text, _dump(part.buttons), part.edits, stamp(self._at)],
                 )
+            numbers.append(int(cursor.lastrowid or 0))
         self.touched.add((channel, chat_id))
+        return numbers
 
 
 class Outbox:

@@ -299,8 +299,9 @@ def offer(verdict: Verdict, asking_id: int) -> Saying:
     return Saying(_emergency(verdict) + "您是想问下面哪一个？点一下就能看到答复：", (*listed, none))
 
 
-def receipt(no: str, due: date | None, days: int, verdict: Verdict | None = None) -> Saying:
+def receipt(no: str, due_on: str | None, days: int, verdict: Verdict | None = None) -> Saying:
     """A need is on record: its number and when to expect the answer."""
+    due = date.fromisoformat(due_on) if due_on else None
     when = f"预计在 <b>{due.month}月{due.day}日</b> 前答复（{days} 个工作日内）" if due else f"预计 {days} 个工作日内答复"
     articles = verdict.articles if verdict else ()
     related = "".join(f"\n· {escape(f'《{a.law}》{a.article}')}：{escape(_short(a.text, 60))}" for a in articles)
@@ -309,7 +310,7 @@ def receipt(no: str, due: date | None, days: int, verdict: Verdict | None = None
         f"法院工作人员会看到它，{when}，答复会直接发到这里。"
         + (f"\n\n相关法条，供参考：{related}" if related else "")
         + "\n\n发送 /my 随时查看进度。情况有补充，请点下面的按钮。",
-        ((_action("补充说明", "add", no), _action("我的提问", "my")),),
+        (add_buttons(no),),
         need_no=no,
     )
 
@@ -324,6 +325,11 @@ def person_called(no: str, court: Court) -> Saying:
     )
 
 
+def add_buttons(no: str) -> tuple[Button, ...]:
+    """Under a request for more: the way to add it."""
+    return (_action("补充说明", "add", no), _action("我的提问", "my"))
+
+
 def added(no: str) -> Saying:
     """Something was added to a need."""
     return Saying(f"已补充到 <b>{no}</b>，工作人员会看到。", need_no=no)
@@ -333,7 +339,7 @@ def court_reply(no: str, question: str | None, text: str, signature: str, asking
     """The court's answer to a need, naming who approved it."""
     about = f"您的问题：{escape(_short(question, 80))}\n\n" if question else ""
     return Saying(
-        f"<b>关于 {no} 的答复</b>\n\n{about}{escape(text)}\n\n<i>答复人：{escape(signature)}。{DISCLAIMER}</i>\n\n解决了吗？",
+        f"<b>关于 {no} 的答复</b>\n\n{about}{escape(text)}\n\n<i>{escape(signature)}。{DISCLAIMER}</i>\n\n解决了吗？",
         (
             (
                 Button("解决了", NeedButton(asking=asking_id, verdict="solved").pack()),

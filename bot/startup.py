@@ -5,7 +5,7 @@ the shipped content is indexed first; after an upgrade that changed it, again.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -16,9 +16,11 @@ from bot.settings import Settings
 from knowledge import library
 from knowledge.clock import now
 from knowledge.court import CONTENT, Court, Topic, load_court, load_topics, topic_codes
-from knowledge.database import Database
+from knowledge.database import Database, Db
 from knowledge.files import Refused
-from knowledge.ledger.deadlines import Calendar
+from knowledge.ledger import history
+from knowledge.ledger.deadlines import Calendar, Rules
+from knowledge.ledger.record import CACHED
 from knowledge.thesaurus import Thesaurus, load_thesaurus
 
 if TYPE_CHECKING:
@@ -96,6 +98,11 @@ class Opened:
         return Calendar.load(self.folders.data / "calendar.csv")
 
     @cached_property
+    def rules(self) -> Rules:
+        """What is due when in this court. Raises Unreadable."""
+        return Rules.of(self.court, self.calendar)
+
+    @cached_property
     def encoder(self) -> "Encoder":
         """The embedding model. Raises IndexUnusable when the one that is configured is not here."""
         from indexing.encoder import load_encoder
@@ -135,6 +142,23 @@ class Opened:
         """The court's own calibration, else the shipped one."""
         own = self.folders.data / "calibration.json"
         return own if own.exists() else SHIPPED_CALIBRATION
+
+    def follow_rules(self) -> None:
+        """Work out every deadline anew if the calendar or the rules have changed since they were last worked out.
+
+        Nothing else of a need is touched: what somebody changed behind the history's back must be found, not mended.
+        """
+        if self.database.read(lambda db: library.recall(db, "rules", None)).result() != self.rules.fingerprint:
+            self.rebuild_ledger(CACHED)
+
+    def rebuild_ledger(self, only: Sequence[str] = ()) -> int:
+        """Make the columns of every need (or `only` these) again from its history; returns how many needs changed."""
+
+        def rebuild(db: Db) -> int:
+            library.remember(db, "rules", self.rules.fingerprint)
+            return history.rebuild(db, self.rules, only)
+
+        return self.database.write(rebuild).result()
 
     def ensure_index(self) -> "Generation":
         """The current generation; built where there is none, rebuilt after an upgrade of content or model."""

@@ -206,3 +206,151 @@ def m004_library(db: sqlite_utils.Database) -> None:
             value TEXT NOT NULL)
         """,
     )
+
+
+@steps()
+def m005_whole_ledger(db: sqlite_utils.Database) -> None:
+    """The whole record of a need, enterprises, directory, groups, who was told, and what staff do besides.
+
+    The new columns of `needs` are a projection of `need_history` (`ledger rebuild` makes them again).
+    """
+    _tables(
+        db,
+        """
+        ALTER TABLE need_history ADD COLUMN details TEXT;
+        ALTER TABLE needs ADD COLUMN registered_on TEXT;
+        ALTER TABLE needs ADD COLUMN urgency TEXT NOT NULL DEFAULT '一般';
+        ALTER TABLE needs ADD COLUMN division TEXT;
+        ALTER TABLE needs ADD COLUMN handler INTEGER REFERENCES staff (id);
+        ALTER TABLE needs ADD COLUMN recused TEXT;
+        ALTER TABLE needs ADD COLUMN copies TEXT;
+        ALTER TABLE needs ADD COLUMN partners TEXT;
+        ALTER TABLE needs ADD COLUMN litigation TEXT;
+        ALTER TABLE needs ADD COLUMN street TEXT;
+        ALTER TABLE needs ADD COLUMN industry TEXT;
+        ALTER TABLE needs ADD COLUMN ent_type TEXT;
+        ALTER TABLE needs ADD COLUMN ent_size TEXT;
+        ALTER TABLE needs ADD COLUMN other_topics TEXT;
+        ALTER TABLE needs ADD COLUMN people INTEGER;
+        ALTER TABLE needs ADD COLUMN amount INTEGER;
+        ALTER TABLE needs ADD COLUMN fast_track INTEGER;
+        ALTER TABLE needs ADD COLUMN visibility TEXT NOT NULL DEFAULT '院内';
+        ALTER TABLE needs ADD COLUMN sensitive TEXT;
+        ALTER TABLE needs ADD COLUMN flags TEXT;
+        ALTER TABLE needs ADD COLUMN outcome TEXT;
+        ALTER TABLE needs ADD COLUMN reply_mode TEXT;
+        ALTER TABLE needs ADD COLUMN satisfaction TEXT;
+        ALTER TABLE needs ADD COLUMN solved INTEGER;
+        ALTER TABLE needs ADD COLUMN visited_on TEXT;
+        ALTER TABLE needs ADD COLUMN replied_on TEXT;
+        ALTER TABLE needs ADD COLUMN closed_on TEXT;
+        ALTER TABLE needs ADD COLUMN paused_since TEXT;
+        ALTER TABLE needs ADD COLUMN due_on TEXT;
+        ALTER TABLE needs ADD COLUMN duty TEXT;
+        ALTER TABLE needs ADD COLUMN duty_on TEXT;
+        ALTER TABLE needs ADD COLUMN lead_no TEXT REFERENCES needs (no);
+        ALTER TABLE needs ADD COLUMN summary_id INTEGER REFERENCES texts (id);
+        ALTER TABLE needs ADD COLUMN remark_id INTEGER REFERENCES texts (id);
+        ALTER TABLE needs ADD COLUMN case_no_id INTEGER REFERENCES texts (id);
+        ALTER TABLE needs ADD COLUMN visitors_id INTEGER REFERENCES texts (id);
+        CREATE INDEX needs_duty ON needs (duty_on) WHERE duty_on IS NOT NULL;
+        CREATE INDEX needs_lead ON needs (lead_no) WHERE lead_no IS NOT NULL;
+        CREATE INDEX needs_handler ON needs (handler, state);
+        CREATE INDEX need_history_action ON need_history (action, at);
+        CREATE TABLE enterprises (
+            id INTEGER PRIMARY KEY,
+            name TEXT NOT NULL UNIQUE,
+            uscc TEXT UNIQUE,
+            ent_type TEXT, ent_size TEXT, street TEXT, industry TEXT, chain TEXT,
+            created_at TEXT NOT NULL, updated_at TEXT NOT NULL);
+        ALTER TABLE persons ADD COLUMN enterprise_id INTEGER REFERENCES enterprises (id);
+        ALTER TABLE persons ADD COLUMN verified_at TEXT;
+        ALTER TABLE persons ADD COLUMN verified_by INTEGER REFERENCES staff (id);
+        CREATE INDEX persons_enterprise ON persons (enterprise_id) WHERE enterprise_id IS NOT NULL;
+        CREATE TABLE directory (
+            id INTEGER PRIMARY KEY,
+            kind TEXT NOT NULL,
+            name TEXT NOT NULL,
+            code TEXT, person TEXT, phone TEXT, team TEXT, note TEXT,
+            valid_from TEXT NOT NULL,
+            valid_until TEXT,
+            added_by INTEGER REFERENCES staff (id));
+        CREATE INDEX directory_kind ON directory (kind, name, valid_from);
+        CREATE TABLE need_links (
+            id INTEGER PRIMARY KEY,
+            lead_no TEXT NOT NULL REFERENCES needs (no),
+            member_no TEXT NOT NULL REFERENCES needs (no),
+            linked_at TEXT NOT NULL,
+            linked_by TEXT NOT NULL,
+            undone_at TEXT,
+            undone_by TEXT);
+        CREATE UNIQUE INDEX need_links_member ON need_links (member_no) WHERE undone_at IS NULL;
+        CREATE INDEX need_links_lead ON need_links (lead_no);
+        CREATE TABLE needs_unlike (
+            first_no TEXT NOT NULL REFERENCES needs (no),
+            second_no TEXT NOT NULL REFERENCES needs (no),
+            said_at TEXT NOT NULL,
+            said_by TEXT NOT NULL,
+            PRIMARY KEY (first_no, second_no));
+        CREATE TABLE tellings (
+            id INTEGER PRIMARY KEY,
+            answer TEXT NOT NULL,
+            recipient TEXT NOT NULL,
+            need_no TEXT NOT NULL REFERENCES needs (no),
+            entry_id TEXT,
+            person_id INTEGER REFERENCES persons (id),
+            outbox_id INTEGER REFERENCES outbox (id),
+            told_at TEXT NOT NULL,
+            UNIQUE (answer, recipient));
+        CREATE INDEX tellings_need ON tellings (need_no);
+        CREATE TABLE entry_sources (
+            entry_id TEXT NOT NULL,
+            need_no TEXT NOT NULL REFERENCES needs (no),
+            linked_at TEXT NOT NULL,
+            linked_by TEXT NOT NULL,
+            PRIMARY KEY (entry_id, need_no));
+        CREATE INDEX entry_sources_need ON entry_sources (need_no);
+        CREATE TABLE entry_events (
+            id INTEGER PRIMARY KEY,
+            entry_id TEXT NOT NULL,
+            hash TEXT NOT NULL,
+            at TEXT NOT NULL,
+            actor TEXT NOT NULL,
+            action TEXT NOT NULL,
+            note TEXT);
+        CREATE INDEX entry_events_entry ON entry_events (entry_id, id);
+        CREATE INDEX askings_entry ON askings (entry_id, asked_at) WHERE entry_id IS NOT NULL;
+        CREATE TABLE alerts (
+            need_no TEXT NOT NULL REFERENCES needs (no),
+            duty TEXT NOT NULL,
+            duty_on TEXT NOT NULL,
+            level TEXT NOT NULL,
+            raised_at TEXT NOT NULL,
+            PRIMARY KEY (need_no, duty, duty_on, level));
+        CREATE TABLE audit (
+            id INTEGER PRIMARY KEY,
+            at TEXT NOT NULL,
+            actor TEXT NOT NULL,
+            action TEXT NOT NULL,
+            subject TEXT NOT NULL DEFAULT '',
+            note TEXT NOT NULL DEFAULT '');
+        CREATE TRIGGER audit_never_changes BEFORE UPDATE ON audit
+            BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END;
+        CREATE TRIGGER audit_never_shrinks BEFORE DELETE ON audit
+            BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END;
+        CREATE TABLE views (
+            id INTEGER PRIMARY KEY,
+            staff_id INTEGER NOT NULL REFERENCES staff (id),
+            name TEXT NOT NULL,
+            query TEXT NOT NULL,
+            UNIQUE (staff_id, name));
+        CREATE TABLE imported_rows (
+            fingerprint TEXT PRIMARY KEY,
+            need_no TEXT NOT NULL REFERENCES needs (no),
+            imported_at TEXT NOT NULL);
+        ALTER TABLE staff ADD COLUMN division TEXT;
+        ALTER TABLE staff ADD COLUMN password_hash TEXT;
+        ALTER TABLE sessions ADD COLUMN agent TEXT NOT NULL DEFAULT '';
+        ALTER TABLE sessions ADD COLUMN address TEXT NOT NULL DEFAULT ''
+        """,
+    )

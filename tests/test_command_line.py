@@ -28,9 +28,11 @@ from indexing import building
 from indexing.encoder import ShippedEncoder
 from knowledge import library
 from knowledge.clock import now
+from knowledge.court import load_court
 from knowledge.database import Database, Db, rows
 from knowledge.entry import Citation, Entry
 from knowledge.errors import BadInput
+from knowledge.ledger.deadlines import Calendar, Rules
 from knowledge.ledger.needs import Asking, move, open_need, record_asking
 from tests.command_line import ROOT, command, faq, in_json, json_lines, law, refusal, small_content, small_laws, tamper
 
@@ -89,13 +91,14 @@ def ledger(tmp_path: Path) -> Path:
     """A data folder with two needs, one of them answered and added to."""
     folder = tmp_path / "data"
     database = Database(folder / "yuanqitong.db")
+    rules = Rules.of(load_court(folder), Calendar())
 
     def fill(db: Any) -> None:
         for text in ("第一个问题，电话 13800138000", "第二个问题"):
-            open_need(db, record_asking(db, Asking(text, "need"), now()), "命令行", now(), actor="cli")
-        move(db, f"XQ-{now().year}-0002", "register", "staff:1", frozenset({"registrar"}), now())
-        move(db, f"XQ-{now().year}-0002", "reply", "staff:1", frozenset({"registrar"}), now(), "这是答复")
-        move(db, f"XQ-{now().year}-0002", "add", "asker", frozenset({"asker"}), now(), "补充一句")
+            open_need(db, record_asking(db, Asking(text, "need"), now()), "命令行", now(), rules, actor="cli")
+        move(db, f"XQ-{now().year}-0002", "register", "staff:1", frozenset({"registrar"}), now(), rules)
+        move(db, f"XQ-{now().year}-0002", "reply", "staff:1", frozenset({"registrar"}), now(), rules, "这是答复")
+        move(db, f"XQ-{now().year}-0002", "add", "asker", frozenset({"asker"}), now(), rules, "补充一句")
 
     database.write(fill).result()
     database.close()

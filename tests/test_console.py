@@ -106,7 +106,7 @@ class Office:
             for name, value in profile.items():
                 set_profile(db, asker.person_id, name, value, self.at)
             asking = record_asking(db, Asking(question, "need"), self.at, None, asker.id, asker.person_id)
-            return open_need(db, asking, "机器人", self.at)
+            return open_need(db, asking, "机器人", self.at, self.opened.rules)
 
         return str(self.does(ask))
 

@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
 from bot.access import add_staff
-from bot.desk import due_date, tell_staff
+from bot.desk import Desk
 from bot.outbox import Mail
 from knowledge import enterprise, library
 from knowledge.clock import BEIJING, stamp
@@ -19,7 +19,7 @@ from knowledge.database import Database, Db, row, rows
 from knowledge.entry import Citation, Entry
 from knowledge.errors import BadInput, NotAllowed, NotFound, Unreadable
 from knowledge.ledger import history
-from knowledge.ledger.deadlines import Calendar
+from knowledge.ledger.deadlines import Calendar, Rules, timing
 from knowledge.ledger.needs import (
     Asking,
     askers_of,
@@ -40,6 +40,7 @@ T = TypeVar("T")
 AT = datetime(2026, 3, 4, 10, 0, tzinfo=BEIJING)
 REGISTRAR, ASKER = frozenset({"registrar"}), frozenset({"asker"})
 CARD = "370212190001010017"
+RULES = Rules.of(load_court(Path("nowhere")), Calendar())
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def asks(db: Db, text: str, chat_id: int = 1, at: datetime = AT) -> str:
     """A question from a chat that becomes a need."""
     asker = enterprise.asker_in(db, "web", chat_id, at)
     asking = record_asking(db, Asking(text, "need"), at, asker_id=asker.id, person_id=asker.person_id)
-    return open_need(db, asking, "网页", at)
+    return open_need(db, asking, "网页", at, RULES)
 
 
 # --- the ledger -----------------------------------------------------------------------------------------------------------
@@ -86,7 +87,7 @@ def test_an_asking_and_an_incoming_message_count_once(database: Database) -> Non
         db.execute("INSERT INTO inbox (id, channel, update_key, chat_id, received_at) VALUES (5, 'web', 'k', 1, ?)", [stamp(AT)])
         first = record_asking(db, Asking("问", "need"), AT, inbox_id=5)
         assert record_asking(db, Asking("又问", "need"), AT, inbox_id=5) == first
-        assert open_need(db, first, "网页", AT) == open_need(db, first, "网页", AT) == "XQ-2026-0001"
+        assert open_need(db, first, "网页", AT, RULES) == open_need(db, first, "网页", AT, RULES) == "XQ-2026-0001"
 
     database.write(twice).result()
     found = database.read(history.verify).result()
@@ -96,11 +97,11 @@ def test_an_asking_and_an_incoming_message_count_once(database: Database) -> Non
 def test_every_step_is_written_down_with_who_when_and_what(database: Database) -> None:
     def steps(db: Db) -> list[dict[str, object]]:
         no = asks(db, "货款要不回来")
-        assert move(db, no, "register", "staff:1", REGISTRAR, AT) == "registered"
-        assert move(db, no, "reply", "staff:1", REGISTRAR, AT, "可以申请支付令") == "replied"
-        assert move(db, no, "reopen", "asker", ASKER, AT, "对方还是不给") == "reopened"
-        assert move(db, no, "reply", "staff:1", REGISTRAR, AT, "可以起诉") == "replied"
-        assert move(db, no, "confirm", "asker", ASKER, AT + timedelta(days=1)) == "closed"
+        move(db, no, "register", "staff:1", REGISTRAR, AT, RULES)
+        move(db, no, "reply", "staff:1", REGISTRAR, AT, RULES, "可以申请支付令")
+        move(db, no, "reopen", "asker", ASKER, AT, RULES, "对方还是不给")
+        move(db, no, "reply", "staff:1", REGISTRAR, AT, RULES, "可以起诉")
+        move(db, no, "confirm", "asker", ASKER, AT + timedelta(days=1), RULES)
         return need_story(db, no)
 
     story = database.write(steps).result()
@@ -128,14 +129,16 @@ def test_steps_are_for_the_roles_and_states_of_the_table_alone(action: str, stat
         else:
             with pytest.raises(NotAllowed):
                 next_state(action, state, frozenset({role}))
-    assert not MOVES[action].roles & {"auditor"} and not (MOVES[action].roles & {"asker"} and MOVES[action].roles & {"registrar"})
+    assert not MOVES[action].roles & {"auditor"}
+    # What the enterprise says for itself nobody says for it; three steps either side may take.
+    assert action in ("complete", "resume", "reopen") or "asker" not in MOVES[action].roles or MOVES[action].roles == {"asker"}
 
 
 def test_a_step_that_is_not_allowed_changes_nothing(database: Database) -> None:
     no = database.write(lambda db: asks(db, "问")).result()
     for action, roles in (("confirm", ASKER), ("reply", frozenset({"auditor"})), ("register", ASKER)):
         with pytest.raises(NotAllowed):
-            database.write(partial(move, no=no, action=action, actor="staff:1", roles=roles, at=AT)).result()
+            database.write(partial(move, no=no, action=action, actor="staff:1", roles=roles, at=AT, rules=RULES)).result()
     assert len(database.read(lambda db: need_story(db, no)).result()) == 1
     assert database.read(lambda db: find_need(db, no)).result()["state"] == "submitted"
 
@@ -172,7 +175,7 @@ def test_a_cut_off_tail_shows_in_the_head(database: Database) -> None:
 
     def add(db: Db) -> str:
         no = asks(db, "问")
-        move(db, no, "add", "asker", ASKER, AT, "补充")
+        move(db, no, "add", "asker", ASKER, AT, RULES, "补充")
         return history.head(db)
 
     kept = database.write(add).result()
@@ -245,9 +248,15 @@ def test_a_calendar_in_another_encoding_is_read_or_refused(tmp_path: Path) -> No
         Calendar.load(tmp_path / "calendar.csv")
 
 
-def test_due_dates_count_from_the_day_of_receipt(tmp_path: Path) -> None:
-    assert due_date("2026-03-04T23:59:00+08:00", load_court(tmp_path), Calendar()) == date(2026, 3, 13)
-    assert due_date("2040-03-04T10:00:00+08:00", load_court(tmp_path), Calendar()) is None
+def test_due_dates_count_from_the_day_of_receipt() -> None:
+    def due(received: str) -> date | None:
+        steps: list[dict[str, Any]] = [
+            {"day": date.fromisoformat(received[:10]), "from_state": None, "to_state": "submitted", "action": "submit", "details": {}}
+        ]
+        return timing(steps, RULES).due_on
+
+    assert due("2026-03-04T23:59:00+08:00") == date(2026, 3, 13)
+    assert due("2040-03-04T10:00:00+08:00") is None
 
 
 # --- masking --------------------------------------------------------------------------------------------------------------
@@ -378,10 +387,10 @@ def test_forgetting_leaves_nothing_of_a_person_but_numbers_dates_and_states(data
             [payload, stamp(AT), stamp(AT)],
         )
         no = asks(db, "绿毛乌龟被人偷了")
-        move(db, no, "add", "asker", ASKER, AT, "乌龟叫阿福")
+        move(db, no, "add", "asker", ASKER, AT, RULES, "乌龟叫阿福")
         asks(db, "别人的白猫跑了", chat_id=2)
         add_staff(db, "李登记", ["registrar"], AT, 900)
-        tell_staff(db, Mail(db, AT), no, "绿毛乌龟被人偷了", court, "新需求")
+        Desk(court, RULES, load_topics()).urgent_new(db, Mail(db, AT), no, "绿毛乌龟被人偷了", "新需求")
         db.execute("UPDATE outbox SET state = 'delivered'")
         enterprise.save_conversation(db, asker.id, {"last": "绿毛乌龟"})
         return asker.person_id

@@ -10,11 +10,8 @@ from datetime import date
 from typing import Any
 from urllib.parse import urlencode
 
-from bot.desk import OPEN_STATES, due_date
-from knowledge.court import Court
-from knowledge.database import Db, rows
-from knowledge.ledger.deadlines import Calendar
-from knowledge.ledger.workflow import STATE_NAMES
+from knowledge.database import Db, row, rows
+from knowledge.ledger.workflow import OPEN, STATE_NAMES
 from knowledge.privacy import mask
 
 PAGE = 50
@@ -23,7 +20,7 @@ LONGEST_SEARCH = 60
 QUESTION_SHOWN = 90
 ERASED = "（文字已删除）"
 TABS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "open": ("待办", OPEN_STATES),
+    "open": ("待办", tuple(sorted(OPEN))),
     "replied": ("已答复", ("replied",)),
     "closed": ("已办结", ("closed",)),
     "rejected": ("不予登记", ("rejected",)),
@@ -88,7 +85,7 @@ class Board:
     pages: int
 
 
-def read_board(db: Db, wanted: Wanted, today: date, court: Court, calendar: Calendar) -> Board:
+def read_board(db: Db, wanted: Wanted, today: date) -> Board:
     """The page of the list that was asked for, or the last one there is."""
     condition, args = _matching(wanted.search)
     by_state = {
@@ -103,8 +100,8 @@ def read_board(db: Db, wanted: Wanted, today: date, court: Court, calendar: Cale
     pages = max(1, -(-counts[wanted.tab] // PAGE))
     page = min(wanted.page, pages)
     found = _needs(db, wanted, condition, args, page)
-    lines = [_line(need, today, court, calendar) for need in found]
-    return Board(wanted, counts, lines, _late(db, today, court, calendar), page, pages)
+    lines = [_line(need, today) for need in found]
+    return Board(wanted, counts, lines, _late(db, today), page, pages)
 
 
 def mask_company(name: str | None) -> str:
@@ -120,7 +117,7 @@ def _needs(db: Db, wanted: Wanted, condition: str, args: list[str], page: int) -
     order = "ASC" if wanted.oldest_first else "DESC"
     return rows(
         db,
-        "SELECT n.no, n.state, n.received_at, t.body AS question,"
+        "SELECT n.no, n.state, n.received_at, n.due_on, t.body AS question,"
         " (SELECT p.company FROM askings a JOIN persons p ON p.id = a.person_id"
         "  WHERE a.need_no = n.no AND p.company IS NOT NULL ORDER BY a.id LIMIT 1) AS company,"
         " (SELECT count(DISTINCT a.person_id) FROM askings a WHERE a.need_no = n.no) AS askers,"
@@ -135,8 +132,8 @@ def _needs(db: Db, wanted: Wanted, condition: str, args: list[str], page: int) -
     )
 
 
-def _line(need: dict[str, Any], today: date, court: Court, calendar: Calendar) -> Line:
-    due = due_date(need["received_at"], court, calendar) if need["state"] in OPEN_STATES else None
+def _line(need: dict[str, Any], today: date) -> Line:
+    due = date.fromisoformat(need["due_on"]) if need["due_on"] and need["state"] in OPEN else None
     question = " ".join(mask(need["question"]).split()) if need["question"] is not None else ERASED
     return Line(
         no=need["no"],
@@ -152,16 +149,11 @@ def _line(need: dict[str, Any], today: date, court: Court, calendar: Calendar) -
     )
 
 
-def _late(db: Db, today: date, court: Court, calendar: Calendar) -> int:
-    """How many open needs are overdue; needs received on one day are due on one day."""
-    days = rows(
-        db,
-        "SELECT substr(received_at, 1, 10) AS day, count(*) AS n FROM needs"
-        f" WHERE state IN ({','.join('?' * len(OPEN_STATES))}) GROUP BY 1",
-        *OPEN_STATES,
-    )
-    due = [(due_date(item["day"], court, calendar), item["n"]) for item in days]
-    return sum(n for day, n in due if day is not None and day < today)
+def _late(db: Db, today: date) -> int:
+    """How many open needs are overdue."""
+    marks = ",".join("?" * len(OPEN))
+    found = row(db, f"SELECT count(*) AS n FROM needs WHERE due_on < ? AND state IN ({marks})", today.isoformat(), *sorted(OPEN))
+    return int((found or {"n": 0})["n"])
 
 
 def _matching(search: str) -> tuple[str, list[str]]:

@@ -34,6 +34,7 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 
+
 class Upload(NamedTuple):
     """A file somebody sent with a form."""
 

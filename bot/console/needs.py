@@ -5,7 +5,6 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from bot import desk
 from bot.console import board, story
 from bot.console.serving import SIGNED_IN, Console, Route, Visit, go, number_in, status_of
 from bot.outbox import Mail
@@ -25,8 +24,7 @@ DONE = {
 async def show_board(console: Console, visit: Visit) -> web.StreamResponse:
     """The list of needs."""
     wanted = board.Wanted.read(visit.request.query)
-    opened = console.opened
-    found = await console.read(lambda db: board.read_board(db, wanted, visit.today, opened.court, opened.calendar))
+    found = await console.read(lambda db: board.read_board(db, wanted, visit.today))
     return console.pages.show("board", visit.session, board=found, wanted=wanted, tabs=board.TABS, here="board")
 
 
@@ -40,7 +38,7 @@ async def reply(console: Console, visit: Visit) -> web.StreamResponse:
 
     def answer(db: Db, mail: Mail) -> str:
         story.must_be_unchanged(db, _no(visit), _seen(visit))
-        return "replied" if desk.reply_to_need(db, mail, _no(visit), visit.me, visit.form.get("text", ""), visit.at) else "kept"
+        return "replied" if console.desk.reply(db, mail, _no(visit), visit.me, visit.form.get("text", ""), visit.at) else "kept"
 
     return await _act(console, visit, answer)
 
@@ -50,7 +48,7 @@ async def register(console: Console, visit: Visit) -> web.StreamResponse:
 
     def register(db: Db, mail: Mail) -> str:
         story.must_be_unchanged(db, _no(visit), _seen(visit))
-        desk.register_need(db, _no(visit), visit.me, visit.at)
+        console.desk.register(db, _no(visit), visit.me, visit.at)
         return "registered"
 
     return await _act(console, visit, register)
@@ -64,7 +62,7 @@ async def reject(console: Console, visit: Visit) -> web.StreamResponse:
         if len(why) > story.LONGEST_REASON:
             raise BadInput(f"理由有 {len(why)} 字，请控制在 {story.LONGEST_REASON} 字以内。")
         story.must_be_unchanged(db, _no(visit), _seen(visit))
-        desk.reject_need(db, mail, _no(visit), visit.me, why, visit.at)
+        console.desk.reject(db, mail, _no(visit), visit.me, why, visit.at)
         return "rejected"
 
     return await _act(console, visit, reject)
@@ -75,7 +73,7 @@ async def reveal(console: Console, visit: Visit) -> web.StreamResponse:
 
     def open_up(db: Db) -> story.Story:
         story.reveal(db, _no(visit), visit.me, visit.form.get("reason", ""), visit.at)
-        return story.read_story(db, _no(visit), _desk(console), visit.today, revealed=True)
+        return story.read_story(db, _no(visit), console.desk, visit.today, revealed=True)
 
     try:
         opened = await console.write(open_up)
@@ -98,7 +96,7 @@ async def _act(console: Console, visit: Visit, doing: Callable[[Db, Mail], str])
 
 
 async def _need_page(console: Console, visit: Visit, status: int = 200, problem: str = "", done: str = "") -> web.StreamResponse:
-    found = await console.read(lambda db: story.read_story(db, _no(visit), _desk(console), visit.today))
+    found = await console.read(lambda db: story.read_story(db, _no(visit), console.desk, visit.today))
     return _show_story(console, visit, found, status, problem, done)
 
 
@@ -116,11 +114,6 @@ def _show_story(
     return console.pages.show(
         "need", visit.session, status, story=found, may=may, kept=visit.form, seen=seen, problem=problem, done=done, here="board"
     )
-
-
-def _desk(console: Console) -> story.Desk:
-    opened = console.opened
-    return story.Desk(opened.court, opened.calendar, opened.topics)
 
 
 def _no(visit: Visit) -> str:

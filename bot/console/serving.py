@@ -20,6 +20,7 @@ from bot.access import Session, Staff
 from bot.channels.web_security import is_own_origin, load_signer
 from bot.console.gate import Form, TooLong, is_genuine, is_let_in, read_form, secure
 from bot.console.pages import Pages
+from bot.desk import Desk
 from bot.outbox import Mail, Outbox
 from bot.startup import Opened
 from knowledge.court import ROLES
@@ -83,6 +84,7 @@ class Console:
         self.settings, self.clock = opened.settings, opened.clock
         self.signer = load_signer(opened.settings.data_dir)
         self.pages = Pages(opened.court)
+        self.desk = Desk(opened.court, opened.rules, opened.topics)
         self.attempts = access.Throttle(access.SIGN_INS_PER_MINUTE)
 
     def attach(self, application: web.Application, routes: Iterable["Route"]) -> None:

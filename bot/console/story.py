@@ -11,16 +11,14 @@ from typing import Any
 
 from bot.access import Staff, staff_name
 from bot.console.board import ERASED, TO_ASKER
-from bot.desk import OPEN_STATES, due_date
+from bot.desk import Desk
 from bot.outbox import plain
-from knowledge.court import Court, Topic
 from knowledge.database import Db, row, rows
 from knowledge.enterprise import FIELDS
 from knowledge.errors import BadInput, Conflict
 from knowledge.ledger import history
-from knowledge.ledger.deadlines import Calendar
 from knowledge.ledger.needs import find_need
-from knowledge.ledger.workflow import ACTION_NAMES, MOVES, STATE_NAMES
+from knowledge.ledger.workflow import ACTION_NAMES, MOVES, OPEN, STATE_NAMES
 from knowledge.privacy import mask, mask_name, mask_phone
 from knowledge.texts import keep_text
 
@@ -82,19 +80,10 @@ class Story:
         return self.state in MOVES[action].sources
 
 
-@dataclass(frozen=True)
-class Desk:
-    """What dates and names are read against."""
-
-    court: Court
-    calendar: Calendar
-    topics: dict[str, Topic]
-
-
 def read_story(db: Db, no: str, desk: Desk, today: date, revealed: bool = False) -> Story:
     """The story of one need. Raises NotFound."""
     need = find_need(db, no)
-    due = due_date(need["received_at"], desk.court, desk.calendar) if need["state"] in OPEN_STATES else None
+    due = date.fromisoformat(need["due_on"]) if need["due_on"] and need["state"] in OPEN else None
     return Story(
         no=no,
         state=need["state"],

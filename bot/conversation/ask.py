@@ -5,9 +5,10 @@ from collections.abc import Awaitable, Callable
 from aiogram import Router
 from aiogram.types import CallbackQuery, Message
 
-from bot import desk, replies
+from bot import replies
 from bot.answering import Answering, Verdict
 from bot.conversation.filters import Text
+from bot.desk import Desk
 from bot.inbox import Outcome
 from bot.outbox import Mail, Saying
 from bot.red_lines import refusal
@@ -15,12 +16,12 @@ from bot.turn import Turn
 from knowledge import library
 from knowledge.court import Court
 from knowledge.database import Db, row
-from knowledge.ledger.deadlines import Calendar
-from knowledge.ledger.needs import move, open_need, record_asking
+from knowledge.ledger import sensitive
+from knowledge.ledger.needs import asking_of, find_need, move, open_need, record_asking
+from knowledge.ledger.workflow import ASKER, MOVES
 from knowledge.library import Published
 
 LONGEST = 4000
-ASKER = frozenset({"asker"})
 Think = Callable[[Callable[[], Verdict]], Awaitable[Verdict]]
 
 
@@ -34,9 +35,7 @@ def router() -> Router:
     return questions
 
 
-async def on_question(
-    message: Message, turn: Turn, text: str, answering: Answering, court: Court, calendar: Calendar, think: Think
-) -> None:
+async def on_question(message: Message, turn: Turn, text: str, answering: Answering, desk: Desk, think: Think) -> None:
     """Answered, offered, recorded as a need, small talk, or refused; while a person has the chat, added to the need."""
     turn.conversation.pop("expecting", None)
     if len(text) > LONGEST:
@@ -44,7 +43,7 @@ async def on_question(
         return
     held = turn.conversation.get("person")
     if held and refusal(text) != "R5":
-        await turn.close("need", doing=lambda db, mail: add_to_need(db, mail, turn, held, text, court))
+        await turn.close("need", doing=lambda db, mail: add_to_need(db, mail, turn, held, text, desk))
         return
     verdict = await think(lambda: answering.reply_to(text, turn.conversation.get("before")))
     if verdict.band == "refused":
@@ -53,13 +52,13 @@ async def on_question(
         await turn.close("conversation", replies.small_talk(verdict))
     else:
         turn.conversation["before"] = verdict.query.text[-200:]
-        await turn.close(OUTCOMES[verdict.band], doing=lambda db, mail: carry_out(db, mail, turn, verdict, answering, court, calendar))
+        await turn.close(OUTCOMES[verdict.band], doing=lambda db, mail: carry_out(db, mail, turn, verdict, answering, desk))
 
 
 OUTCOMES: dict[str, Outcome] = {"answer": "answered", "offer": "offered", "need": "need"}
 
 
-def carry_out(db: Db, mail: Mail, turn: Turn, verdict: Verdict, answering: Answering, court: Court, calendar: Calendar) -> Outcome | None:
+def carry_out(db: Db, mail: Mail, turn: Turn, verdict: Verdict, answering: Answering, desk: Desk) -> Outcome | None:
     """Write the question down and reply as the verdict says."""
     best = verdict.answer
     asking_id = record_asking(db, verdict.as_asking(), turn.at, turn.incoming.id, turn.asker.id, turn.asker.person_id)
@@ -70,7 +69,7 @@ def carry_out(db: Db, mail: Mail, turn: Turn, verdict: Verdict, answering: Answe
         mail.reply(replies.offer(verdict, asking_id))
         return None
     likely = verdict.candidates[0] if verdict.candidates and verdict.candidates[0].confidence > 0.1 else None
-    return log_need(db, mail, turn, asking_id, court, calendar, likely.published.entry.topic if likely else None, verdict)
+    return log_need(db, mail, turn, asking_id, desk, likely.published.entry.topic if likely else None, verdict)
 
 
 def show_answer(
@@ -88,32 +87,34 @@ def log_need(
     mail: Mail,
     turn: Turn,
     asking_id: int,
-    court: Court,
-    calendar: Calendar,
+    desk: Desk,
     topic: str | None = None,
     verdict: Verdict | None = None,
 ) -> Outcome:
     """Make a need of an asking, give its receipt and tell the staff; over the daily limit it stays on record without a number."""
-    if _over_limit(db, turn, court):
+    if _over_limit(db, turn, desk.court):
         mail.reply(replies.say(replies.TOO_MANY_NEEDS))
         return "refused"
-    no = open_need(db, asking_id, "机器人", turn.at, topic)
-    asked = row(db, "SELECT t.body, n.received_at FROM needs n JOIN texts t ON t.id = n.text_id WHERE n.no = ?", no) or {}
-    mail.reply(replies.receipt(no, desk.due_date(asked["received_at"], court, calendar), court.answer_days, verdict))
-    desk.tell_staff(db, mail, no, asked["body"] or "", court, "新需求")
+    asked = asking_of(db, asking_id, turn.asker.id) or {"text": ""}
+    text = asked["text"] or ""
+    no = open_need(db, asking_id, "机器人", turn.at, desk.rules, topic, details=sensitive.details_of(text, desk.court))
+    need = find_need(db, no)
+    mail.reply(replies.receipt(no, need["due_on"], desk.rules.answer_days(need["urgency"], need["source"]), verdict))
+    desk.urgent_new(db, mail, no, text, "新需求")
     return "need"
 
 
-def add_to_need(db: Db, mail: Mail, turn: Turn, no: str, text: str, court: Court) -> Outcome | None:
+def add_to_need(db: Db, mail: Mail, turn: Turn, no: str, text: str, desk: Desk) -> Outcome | None:
     """What the asker adds goes into the need's history; staff are told. A need that is over gives the chat back to the bot."""
     need = row(db, "SELECT state FROM needs WHERE no = ?", no)
-    if need is None or need["state"] not in ("submitted", "registered", "reopened", "replied"):
+    action = next((name for name in ("complete", "resume", "add") if need and need["state"] in MOVES[name].sources), None)
+    if action is None:
         turn.conversation.pop("person", None)
         mail.reply(Saying(f"{no} 已经办完，机器人继续为您服务。请把问题再发一遍。"))
         return "conversation"
-    move(db, no, "add", "asker", ASKER, turn.at, text)
+    move(db, no, action, "asker", ASKER, turn.at, desk.rules, text)
     mail.reply(replies.added(no))
-    desk.tell_staff(db, mail, no, text, court, "提问人补充")
+    desk.urgent_new(db, mail, no, text, "提问人补充")
     return None
 
 

@@ -5,19 +5,20 @@ import json
 from aiogram import F, Router
 from aiogram.types import CallbackQuery
 
-from bot import desk, replies
+from bot import replies
 from bot.answering import Answering
-from bot.conversation.ask import ASKER, add_to_need, log_need, show_answer
+from bot.conversation.ask import add_to_need, log_need, show_answer
 from bot.conversation.filters import Expecting, pressed
+from bot.desk import Desk
 from bot.inbox import Outcome
 from bot.outbox import Mail
 from bot.replies import ActionButton, EntryButton, FeedbackButton, NeedButton, RelatedButton
 from bot.turn import Turn
 from knowledge import library
-from knowledge.court import Court
 from knowledge.database import Db
-from knowledge.ledger.deadlines import Calendar
+from knowledge.ledger import sensitive
 from knowledge.ledger.needs import Asking, asking_of, move, open_need, record_asking, set_feedback
+from knowledge.ledger.workflow import ASKER
 
 
 def router() -> Router:
@@ -34,9 +35,7 @@ def router() -> Router:
     return buttons
 
 
-async def on_choice(
-    query: CallbackQuery, callback_data: EntryButton, turn: Turn, answering: Answering, court: Court, calendar: Calendar
-) -> None:
+async def on_choice(query: CallbackQuery, callback_data: EntryButton, turn: Turn, answering: Answering, desk: Desk) -> None:
     """A candidate was tapped: its answer. 都不是, or an entry withdrawn meanwhile: a need."""
 
     def choose(db: Db, mail: Mail) -> Outcome:
@@ -50,7 +49,7 @@ async def on_choice(
         item = library.published(db, chosen, turn.at.date()) if chosen else None
         if item is None or not answering.may_answer(item):
             set_feedback(db, asking["id"], "none_of_these")
-            return log_need(db, mail, turn, asking["id"], court, calendar)
+            return log_need(db, mail, turn, asking["id"], desk)
         db.execute(
             "UPDATE askings SET band = 'answer', entry_id = ?, entry_hash = ? WHERE id = ?", [item.entry.id, item.hash, asking["id"]]
         )
@@ -77,7 +76,7 @@ async def on_related(query: CallbackQuery, callback_data: RelatedButton, turn: T
     await turn.close("answered", doing=show)
 
 
-async def on_feedback(query: CallbackQuery, callback_data: FeedbackButton, turn: Turn, court: Court, calendar: Calendar) -> None:
+async def on_feedback(query: CallbackQuery, callback_data: FeedbackButton, turn: Turn, desk: Desk) -> None:
     """解决了: thanks. 没解决: a need with everything known. 找法院工作人员: a need, and the bot falls silent."""
 
     def take(db: Db, mail: Mail) -> Outcome:
@@ -91,13 +90,13 @@ async def on_feedback(query: CallbackQuery, callback_data: FeedbackButton, turn:
             mail.reply(replies.feedback_thanks())
             return "conversation"
         if callback_data.verdict == "person":
-            return call_person(db, mail, turn, asking["id"], court)
-        return log_need(db, mail, turn, asking["id"], court, calendar)
+            return call_person(db, mail, turn, asking["id"], desk)
+        return log_need(db, mail, turn, asking["id"], desk)
 
     await turn.close("need", doing=take)
 
 
-async def on_reply_feedback(query: CallbackQuery, callback_data: NeedButton, turn: Turn, court: Court) -> None:
+async def on_reply_feedback(query: CallbackQuery, callback_data: NeedButton, turn: Turn, desk: Desk) -> None:
     """The court's reply solved it, or not: then the need is open again with its whole context."""
 
     def take(db: Db, mail: Mail) -> Outcome:
@@ -107,36 +106,36 @@ async def on_reply_feedback(query: CallbackQuery, callback_data: NeedButton, tur
             return "conversation"
         no = asking["need_no"]
         solved = callback_data.verdict == "solved"
-        move(db, no, "confirm" if solved else "reopen", "asker", ASKER, turn.at)
+        move(db, no, "confirm" if solved else "reopen", "asker", ASKER, turn.at, desk.rules)
         set_feedback(db, asking["id"], callback_data.verdict)
         if solved and turn.conversation.get("person") == no:
             del turn.conversation["person"]
         mail.reply(replies.buttons_gone(pressed(query)), replies.need_closed(no) if solved else replies.need_reopened(no))
         if not solved:
-            desk.tell_staff(db, mail, no, asking["text"] or "", court, "答复未解决，重新打开")
+            desk.urgent_new(db, mail, no, asking["text"] or "", "答复未解决，重新打开")
         return "conversation" if solved else "need"
 
     await turn.close("need", doing=take)
 
 
-async def on_person(query: CallbackQuery, turn: Turn, court: Court) -> None:
+async def on_person(query: CallbackQuery, turn: Turn, desk: Desk) -> None:
     """A person is asked for outside of any answer; what was asked last goes along."""
     text = turn.conversation.get("before") or "（请求联系工作人员）"
 
     def take(db: Db, mail: Mail) -> Outcome:
         asking_id = record_asking(db, Asking(text, "need"), turn.at, turn.incoming.id, turn.asker.id, turn.asker.person_id)
-        return call_person(db, mail, turn, asking_id, court)
+        return call_person(db, mail, turn, asking_id, desk)
 
     await turn.close("need", doing=take)
 
 
-def call_person(db: Db, mail: Mail, turn: Turn, asking_id: int, court: Court) -> Outcome:
+def call_person(db: Db, mail: Mail, turn: Turn, asking_id: int, desk: Desk) -> Outcome:
     """Make a need for a person; from now on what is typed here is added to it."""
-    no = open_need(db, asking_id, "机器人", turn.at)
+    text = (asking_of(db, asking_id, turn.asker.id) or {}).get("text") or ""
+    no = open_need(db, asking_id, "机器人", turn.at, desk.rules, details=sensitive.details_of(text, desk.court))
     turn.conversation["person"] = no
-    asking = asking_of(db, asking_id, turn.asker.id) or {}
-    mail.reply(replies.person_called(no, court))
-    desk.tell_staff(db, mail, no, asking.get("text") or "", court, "要求人工")
+    mail.reply(replies.person_called(no, desk.court))
+    desk.urgent_new(db, mail, no, text, "要求人工")
     return "need"
 
 
@@ -152,7 +151,7 @@ async def on_add(query: CallbackQuery, callback_data: ActionButton, turn: Turn) 
     await turn.close("conversation", replies.say(f"请写下要补充到 {callback_data.about} 的内容："))
 
 
-async def on_addition(message: object, turn: Turn, about: str, text: str, court: Court) -> None:
+async def on_addition(message: object, turn: Turn, about: str, text: str, desk: Desk) -> None:
     """The addition itself, if the need is this person's."""
 
     def take(db: Db, mail: Mail) -> Outcome | None:
@@ -161,6 +160,6 @@ async def on_addition(message: object, turn: Turn, about: str, text: str, court:
         if not mine:
             mail.reply(replies.say(replies.STALE_BUTTON))
             return "conversation"
-        return add_to_need(db, mail, turn, about, text, court)
+        return add_to_need(db, mail, turn, about, text, desk)
 
     await turn.close("need", doing=take)

@@ -8,19 +8,19 @@ from aiogram import F, Router
 from aiogram.filters import Command, CommandObject
 from aiogram.types import CallbackQuery, Message
 
-from bot import access, desk, replies
+from bot import access, replies
 from bot.access import ANSWERERS, Staff
 from bot.answering import Answering
 from bot.conversation.filters import Expecting, StaffWith, Text, pressed
+from bot.desk import Desk
 from bot.outbox import Mail, Saying, need_behind
 from bot.replies import StaffButton
 from bot.turn import Turn
 from bot.why import why_lines
 from knowledge import library
-from knowledge.court import ROLES, Court
+from knowledge.court import ROLES
 from knowledge.database import Db
 from knowledge.errors import NotAllowed, NotFound
-from knowledge.ledger.deadlines import Calendar
 from knowledge.ledger.needs import find_need, need_story
 from knowledge.ledger.workflow import ACTION_NAMES, INTAKE_ROLES, STATE_NAMES
 from knowledge.privacy import mask
@@ -59,9 +59,9 @@ class RepliesToNotice(Text):
         return {"no": no} if no else False
 
 
-async def on_needs(message: Message, turn: Turn, court: Court, calendar: Calendar) -> None:
+async def on_needs(message: Message, turn: Turn, desk: Desk) -> None:
     """The open needs."""
-    await turn.close("conversation", doing=lambda db, mail: mail.reply(desk.needs_board(db, _me(turn), turn.at.date(), court, calendar)))
+    await turn.close("conversation", doing=lambda db, mail: mail.reply(desk.needs_board(db, _me(turn), turn.at.date())))
 
 
 async def on_need(message: Message, command: CommandObject, turn: Turn) -> None:
@@ -90,22 +90,22 @@ async def on_ask_reply(query: CallbackQuery, callback_data: StaffButton, turn: T
     await turn.close("conversation", replies.say(f"请直接输入对 {callback_data.about} 的答复，发出后提问人马上能看到。发 /cancel 取消。"))
 
 
-async def on_reply(message: Message, turn: Turn, about: str, text: str) -> None:
+async def on_reply(message: Message, turn: Turn, about: str, text: str, desk: Desk) -> None:
     """The answer to a need."""
     turn.conversation.pop("expecting", None)
-    await turn.close("conversation", doing=lambda db, mail: _reply(db, mail, turn, about, text))
+    await turn.close("conversation", doing=lambda db, mail: _reply(db, mail, turn, desk, about, text))
 
 
-async def on_reply_to_notice(message: Message, turn: Turn, no: str, text: str) -> None:
+async def on_reply_to_notice(message: Message, turn: Turn, no: str, text: str, desk: Desk) -> None:
     """The answer, given by replying to the notice."""
-    await turn.close("conversation", doing=lambda db, mail: _reply(db, mail, turn, no, text))
+    await turn.close("conversation", doing=lambda db, mail: _reply(db, mail, turn, desk, no, text))
 
 
-async def on_register(query: CallbackQuery, callback_data: StaffButton, turn: Turn) -> None:
+async def on_register(query: CallbackQuery, callback_data: StaffButton, turn: Turn, desk: Desk) -> None:
     """Take a need into the ledger."""
 
     def register(db: Db, mail: Mail) -> None:
-        desk.register_need(db, callback_data.about, _me(turn), turn.at)
+        desk.register(db, callback_data.about, _me(turn), turn.at)
         mail.reply(replies.buttons_gone(pressed(query)), replies.say(f"{callback_data.about} 已登记。"))
 
     await turn.close("conversation", doing=register)
@@ -117,12 +117,12 @@ async def on_ask_reason(query: CallbackQuery, callback_data: StaffButton, turn: 
     await turn.close("conversation", replies.say(f"请输入 {callback_data.about} 不予登记的理由，会告知提问人。发 /cancel 取消。"))
 
 
-async def on_reject(message: Message, turn: Turn, about: str, text: str) -> None:
+async def on_reject(message: Message, turn: Turn, about: str, text: str, desk: Desk) -> None:
     """Turn a need away."""
     turn.conversation.pop("expecting", None)
 
     def reject(db: Db, mail: Mail) -> None:
-        desk.reject_need(db, mail, about, _me(turn), text, turn.at)
+        desk.reject(db, mail, about, _me(turn), text, turn.at)
         mail.reply(replies.say(f"{about} 已不予登记，理由已告知提问人。"))
 
     await turn.close("conversation", doing=reject)
@@ -169,8 +169,8 @@ async def on_logout(message: Message, turn: Turn) -> None:
     await turn.close("conversation", doing=leave)
 
 
-def _reply(db: Db, mail: Mail, turn: Turn, no: str, text: str) -> None:
-    told = desk.reply_to_need(db, mail, no, _me(turn), text, turn.at)
+def _reply(db: Db, mail: Mail, turn: Turn, desk: Desk, no: str, text: str) -> None:
+    told = desk.reply(db, mail, no, _me(turn), text, turn.at)
     mail.reply(replies.say(f"{no} 的答复已发出，共通知 {told} 个提问端。送达情况可用 /need {no} 查看。"))
 
 

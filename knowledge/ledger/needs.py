@@ -5,16 +5,21 @@ an answer to; it gathers its askings, its history and its replies. A need is nev
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from knowledge.clock import stamp
 from knowledge.database import Db, row, rows
-from knowledge.errors import NotFound
+from knowledge.errors import BadInput, NotAllowed, NotFound
 from knowledge.ledger import history
-from knowledge.ledger.workflow import next_state
+from knowledge.ledger.deadlines import Rules
+from knowledge.ledger.workflow import BACK, MOVES, next_state
 from knowledge.texts import keep_text
+
+LONGEST_TEXT = 4000
+"""Characters of a reason, a note or an answer; what an asker writes has its own limit."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +62,20 @@ def record_asking(
     return int(cursor.lastrowid or 0)
 
 
-def open_need(db: Db, asking_id: int, source: str, at: datetime, topic: str | None = None, actor: str = "bot") -> str:
-    """Make a need of an asking and return its number, `XQ-2026-0001`; an asking has at most one need."""
+def open_need(
+    db: Db,
+    asking_id: int,
+    source: str,
+    at: datetime,
+    rules: Rules,
+    topic: str | None = None,
+    actor: str = "bot",
+    details: Mapping[str, Any] | None = None,
+) -> str:
+    """Make a need of an asking and return its number, `XQ-2026-0001`; an asking has at most one need.
+
+    `details` are further fields of the record; `received_at` among them is the day a paper or a call came in.
+    """
     asking = _asking(db, asking_id)
     if asking["need_no"]:
         return str(asking["need_no"])
@@ -69,20 +86,65 @@ def open_need(db: Db, asking_id: int, source: str, at: datetime, topic: str | No
         [no, at.year, seq, source, topic, asking["text_id"], stamp(at)],
     )
     db.execute("UPDATE askings SET need_no = ? WHERE id = ?", [no, asking_id])
-    history.append(db, no, at, actor, "submit", None, "submitted", asking["text_id"])
+    facts = {"source": source} | ({"topic": topic} if topic else {}) | dict(details or {})
+    history.append(db, no, at, actor, "submit", None, "submitted", asking["text_id"], facts)
+    history.follow(db, no, rules)
     return no
 
 
-def move(db: Db, no: str, action: str, actor: str, roles: frozenset[str], at: datetime, text: str | None = None) -> str:
-    """Do one step of the workflow and write it into the history; returns the new state.
+def move(
+    db: Db,
+    no: str,
+    action: str,
+    actor: str,
+    roles: frozenset[str],
+    at: datetime,
+    rules: Rules,
+    text: str | None = None,
+    details: Mapping[str, Any] | None = None,
+) -> int:
+    """Do one step of the workflow and write it into the history; returns the number of that row.
 
-    Raises NotFound for an unknown number and NotAllowed for a step this role or state does not have.
+    Raises NotFound for an unknown number, NotAllowed for a step this role, person or state does not have, BadInput for a
+    missing reason or a text too long; then nothing has changed.
     """
     need = find_need(db, no)
-    state = next_state(action, need["state"], roles)
-    history.append(db, no, at, actor, action, need["state"], state, keep_text(db, text) if text else None)
-    db.execute("UPDATE needs SET state = ? WHERE no = ?", [state, no])
-    return state
+    step = MOVES[action]
+    state = next_state(action, need["state"], roles, _state_before(db, need) if step.target == BACK else None)
+    if step.own:
+        _must_be_own(db, need, step.name, actor)
+    text = (text or "").strip()
+    if step.why and not text:
+        raise BadInput(f"“{step.name}”要写明理由或内容，会记入办理经过。")
+    if len(text) > LONGEST_TEXT and actor != "asker":
+        raise BadInput(f"内容有 {len(text)} 字，请控制在 {LONGEST_TEXT} 字以内。")
+    text_id = keep_text(db, text) if text else None
+    number = history.append(db, no, at, actor, action, need["state"], state, text_id, details)
+    history.follow(db, no, rules)
+    return number
+
+
+def set_text(db: Db, no: str, field: str, text: str, actor: str, roles: frozenset[str], at: datetime, rules: Rules) -> int:
+    """Set a field whose value is an erasable text (`record.TEXT_FIELDS`). Raises as `move` does."""
+    return move(db, no, "edit", actor, roles, at, rules, text or "（清空）", {"field": field})
+
+
+def _must_be_own(db: Db, need: Mapping[str, Any], name: str, actor: str) -> None:
+    """A need that has a handler is worked on by them; askers and the bot are held by the states alone."""
+    if need["handler"] is None or not actor.startswith("staff:") or actor == f"staff:{need['handler']}":
+        return
+    handler = row(db, "SELECT name FROM staff WHERE id = ?", need["handler"]) or {"name": "别人"}
+    raise NotAllowed(f"这件需求由{handler['name']}承办，“{name}”要由本人来做。需要换人，请分派人改派。")
+
+
+def _state_before(db: Db, need: Mapping[str, Any]) -> str | None:
+    found = row(
+        db,
+        "SELECT from_state FROM need_history WHERE need_no = ? AND to_state = ? AND from_state <> to_state ORDER BY id DESC LIMIT 1",
+        need["no"],
+        need["state"],
+    )
+    return found["from_state"] if found else None
 
 
 def set_feedback(db: Db, asking_id: int, feedback: str) -> None:
@@ -103,7 +165,7 @@ def list_needs(db: Db, states: tuple[str, ...] = (), limit: int = 100) -> list[d
     chosen = f"WHERE n.state IN ({','.join('?' * len(states))})" if states else ""
     return rows(
         db,
-        "SELECT n.no, n.state, n.source, n.topic, n.received_at, t.body AS question, p.company, p.phone, p.contact,"
+        "SELECT n.no, n.state, n.source, n.topic, n.received_at, n.due_on, t.body AS question, p.company, p.phone, p.contact,"
         " (SELECT count(*) FROM outbox o WHERE o.need_no = n.no AND o.state <> 'delivered' AND o.text IS NOT NULL) AS undelivered"
         f" FROM needs n JOIN texts t ON t.id = n.text_id LEFT JOIN askings a ON a.need_no = n.no"
         f" LEFT JOIN persons p ON p.id = a.person_id {chosen} GROUP BY n.no ORDER BY n.year DESC, n.seq DESC LIMIT ?",
