@@ -32,6 +32,7 @@ from bot.doctor import examine
 from bot.inbox import Inbox, Incoming
 from bot.outbox import Courier, Mail, Outbox, Saying
 from bot.quality import exam
+from bot.rounds import make_round
 from bot.startup import Opened
 from bot.topics_page import TopicsPage
 from bot.turn import Turn
@@ -47,6 +48,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 FOLLOW_SECONDS = 1.0
+ROUND_SECONDS = 300.0
 DRAIN_SECONDS = 8.0
 LAST_DELIVERIES_SECONDS = 2.0
 TRIES = 3
@@ -96,7 +98,8 @@ class App:
         if self._telegram:
             await self._telegram.start(self._inbox)
         await self._outbox.attend_all()
-        self._tasks = [asyncio.create_task(self._follow(), name="follow"), asyncio.create_task(self._purge(), name="purge")]
+        works = {"follow": self._follow(), "purge": self._purge(), "rounds": self._make_rounds()}
+        self._tasks = [asyncio.create_task(work, name=name) for name, work in works.items()]
         return port
 
     async def stop(self) -> None:
@@ -230,6 +233,20 @@ class App:
                 continue
             except (IndexUnusable, StorageFailed, OSError) as error:
                 log.error("the index could not be followed, the old one serves on: %s", error)
+
+    async def _make_rounds(self) -> None:
+        """Every few minutes: reminders, escalation, and what may be closed."""
+
+        def one(db: Db) -> set[tuple[str, int]]:
+            mail = Mail(db, self.clock())
+            make_round(db, mail, self._desk, self.clock())
+            return mail.touched
+
+        while True:
+            with contextlib.suppress(StorageFailed):
+                for channel, chat_id in await asyncio.wrap_future(self.database.write(one)):
+                    self._outbox.attend(channel, chat_id)
+            await asyncio.sleep(ROUND_SECONDS)
 
     async def _purge(self) -> None:
         """Once a day, erase raw messages that are old enough; outcomes and numbers stay."""

@@ -175,6 +175,18 @@ class Desk:
             chats = chats_of_roles(db, list(self.court.notify_roles))
         mail_all(mail, chats, notice(no, text, reason))
 
+    def alert_danger(self, db: Db, mail: Mail, text: str, channel: str) -> None:
+        """Tell the duty person at once that somebody may be in danger; nothing is asked of that person and nothing recorded about them."""
+        chats = chats_of_staff(db, sensitive.duty_staff(db, "人身危险", self.court))
+        where = {"web": "网页对话", "telegram": "Telegram"}.get(channel, channel)
+        mail_all(
+            mail,
+            chats,
+            Saying(
+                f"🚨 <b>可能有人身危险</b>（{where}）\n{escape(mask(text)[:300])}\n\n已请对方拨打 110、120、119。请值守人按本院预案处理。"
+            ),
+        )
+
     def must_be_reviewed(self, need: Mapping[str, Any]) -> str | None:
         """Why the answer to this need has to be reviewed by a second person (DOMAIN 3.2), or None."""
         if "全部" in self.court.review_always:

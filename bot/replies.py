@@ -17,7 +17,8 @@ from knowledge.citations import change_notice, load_register
 from knowledge.court import Court, Topic
 from knowledge.enterprise import FIELDS
 from knowledge.entry import Entry
-from knowledge.ledger.workflow import STATE_NAMES
+from knowledge.ledger.record import SATISFACTION
+from knowledge.ledger.workflow import MOVES, STATE_NAMES
 from knowledge.library import Published
 
 PRIVACY = (
@@ -25,6 +26,7 @@ PRIVACY = (
     "请不要发送身份证号、银行卡号和商业秘密。发送 /forget 可以删除您的资料和提问文字。"
 )
 LONGEST_BUTTON_ID = 40
+MOST_WITHDRAWN = 3
 MOST_RELATED = 2
 DISCLAIMER = "以上是一般法律知识，不是对具体案件的意见，也不是法院裁判；以现行法律文本和法院书面文书为准。"
 UNREVIEWED = "通用参考，未经本院审核"
@@ -229,7 +231,7 @@ def staff_help(roles: frozenset[str]) -> Saying:
     """What staff can type, by role."""
     lines = [
         "工作人员命令：",
-        "/needs 待办需求　/need 编号 查看一件　/why 问题 看机器人会怎么答、为什么　/logout 退出身份",
+        "/today 今天到期和超期的　/needs 待办需求　/need 编号 查看一件　/why 问题 看机器人会怎么答、为什么　/logout 退出身份",
         "直接回复新需求的通知，就是答复提问人。",
     ]
     if roles & {"reviewer", "admin"}:
@@ -351,8 +353,17 @@ def court_reply(no: str, question: str | None, text: str, signature: str, asking
 
 
 def need_closed(no: str) -> Saying:
-    """The asker said it is solved."""
-    return Saying(f"谢谢反馈，{no} 已办结。以后有问题随时来问。")
+    """The asker said it is solved; how satisfied they are is asked once."""
+    grades = [_action(grade, "rate", f"{no}/{i}") for i, grade in enumerate(SATISFACTION)]
+    return Saying(f"谢谢反馈，{no} 已办结。以后有问题随时来问。\n\n这次办理您满意吗？", (tuple(grades[:2]), tuple(grades[2:])))
+
+
+def ask_withdraw(no: str) -> Saying:
+    """Make sure before a need is withdrawn."""
+    return Saying(
+        f"要撤回 {no} 吗？撤回后工作人员不再答复，编号和经过仍会保留。",
+        ((_action("确认撤回", "withdraw_sure", no), _action("取消", "cancel")),),
+    )
 
 
 def need_reopened(no: str) -> Saying:
@@ -373,7 +384,9 @@ def my_questions(items: Sequence[dict[str, Any]]) -> Saying:
         )
         number = f"<b>{item['no']}</b> " if item["no"] else ""
         lines.append(f"{item['asked_at'][5:10]} {number}{escape(_short(item['question'] or '（文字已删除）', 40))}\n　{state}")
-    return Saying("您最近的提问：\n\n" + "\n".join(lines), (menu(),))
+    mine = [item["no"] for item in items if item["no"] and item["state"] in MOVES["withdraw"].sources][:MOST_WITHDRAWN]
+    withdraw = tuple((_action(f"撤回 {no}", "withdraw", no),) for no in dict.fromkeys(mine))
+    return Saying("您最近的提问：\n\n" + "\n".join(lines), (*withdraw, menu()))
 
 
 def profile(fields: dict[str, str | None], linked: int) -> Saying:

@@ -30,7 +30,7 @@ from knowledge.database import Db, row, rows
 from knowledge.enterprise import asker_in, set_profile
 from knowledge.entry import Entry
 from knowledge.ledger import history
-from knowledge.ledger.needs import Asking, open_need, record_asking
+from knowledge.ledger.needs import Asking, move, open_need, record_asking
 
 MONDAY = datetime(2026, 11, 16, 9, 0, tzinfo=BEIJING)
 QUESTION = "客户欠我 30 万货款一直拖着，我的电话是 13812345678，怎么要回来？"
@@ -241,7 +241,18 @@ EXPECTED = {
     ("POST", "/leave"): EVERYBODY,
     ("GET", ""): EVERYBODY,
     ("GET", "/"): EVERYBODY,
+    ("GET", "/needs"): EVERYBODY,
+    ("POST", "/bulk"): {"registrar", "assigner", "admin"},
+    ("GET", "/needs/new"): {"registrar", "handler", "admin"},
+    ("POST", "/needs/new"): {"registrar", "handler", "admin"},
+    ("POST", "/views"): EVERYBODY,
+    ("POST", "/views/drop"): EVERYBODY,
     ("GET", "/needs/{no}"): EVERYBODY,
+    ("GET", "/needs/{no}/edit"): EVERYBODY - {"supervisor", "auditor"},
+    ("POST", "/needs/{no}/edit"): EVERYBODY - {"supervisor", "auditor"},
+    ("POST", "/needs/{no}/approve"): {"reviewer"},
+    ("POST", "/needs/{no}/assign"): {"assigner"},
+    ("POST", "/needs/{no}/step"): EVERYBODY - {"auditor"},
     ("POST", "/needs/{no}/reply"): ANSWERERS,
     ("POST", "/needs/{no}/register"): {"registrar", "admin"},
     ("POST", "/needs/{no}/reject"): {"registrar", "admin"},
@@ -354,7 +365,7 @@ async def test_delivery_states_are_told_apart(office: Office) -> None:
     no, clerk = office.need(), await office.clerk("王敏", "registrar")
     page = await clerk.opens(f"/console/needs/{no}")
     await clerk.sends(f"/console/needs/{no}/reply", page, text="答复")
-    assert '<td class="c-left" data-label="未送达"><b>1</b>' in (await clerk.opens("/console?tab=replied")).text
+    assert '<td class="c-left" data-label="未送达"><b>1</b>' in (await clerk.opens("/console/needs?tab=replied")).text
     office.does(lambda db: db.execute("UPDATE outbox SET state = 'failed', error = '对方已停用 Telegram'"))
     shown = (await clerk.opens(f"/console/needs/{no}")).text
     assert "失败" in shown
@@ -390,8 +401,19 @@ async def test_form_without_version_is_not_sent(office: Office) -> None:
 async def test_register_and_reject(office: Office) -> None:
     one, two, clerk = office.need(), office.need(chat_id=8), await office.clerk("王敏", "registrar")
     page = await clerk.opens(f"/console/needs/{one}")
-    assert (await clerk.sends(f"/console/needs/{one}/register", page)).status == 303
-    again = await clerk.sends(f"/console/needs/{one}/register", await clerk.opens(f"/console/needs/{one}"))
+    missing = await clerk.sends(f"/console/needs/{one}/register", page, street="中韩街道")
+    assert missing.status == 400
+    assert "登记前还要填：企业名称、联系人、联系电话、需求类别、涉诉状态。" in missing.text
+    filled = {
+        "topic": "B01",
+        "street": "中韩街道",
+        "litigation": "无",
+        "company": "青岛海天餐饮有限公司",
+        "contact": "赵六",
+        "phone": "13987654321",
+    }
+    assert (await clerk.sends(f"/console/needs/{one}/register", page, **filled)).status == 303
+    again = await clerk.sends(f"/console/needs/{one}/register", await clerk.opens(f"/console/needs/{one}"), unknown="1")
     assert again.status == 409
     page = await clerk.opens(f"/console/needs/{two}")
     empty = await clerk.sends(f"/console/needs/{two}/reject", page, why="  ")
@@ -431,7 +453,7 @@ async def test_answer_typed_into_an_expired_page_is_given_back(office: Office) -
 async def test_what_people_type_is_shown_as_text(office: Office) -> None:
     attack = "<script>alert(1)</script><img src=x onerror=alert(1)> {{ 7*7 }}"
     no, clerk = office.need(attack, company=attack), await office.clerk("<i>王敏", "registrar")
-    for path in ("/console", f"/console/needs/{no}", f"/console?q={'<script>'}"):
+    for path in ("/console", "/console/needs", f"/console/needs/{no}", f"/console/needs?q={'<script>'}"):
         page = await clerk.opens(path)
         assert "&lt;script&gt;" in page.text
         assert "&lt;i&gt;王敏" in page.text
@@ -442,7 +464,7 @@ async def test_what_people_type_is_shown_as_text(office: Office) -> None:
 async def test_contacts_are_masked_until_opened_with_a_reason(office: Office) -> None:
     no = office.need(company="青岛海天餐饮有限公司", contact="赵六", phone="13987654321")
     clerk = await office.clerk("王敏", "registrar")
-    board, page = await clerk.opens("/console"), await clerk.opens(f"/console/needs/{no}")
+    board, page = await clerk.opens("/console/needs"), await clerk.opens(f"/console/needs/{no}")
     for shown in (board.text, page.text):
         for secret in ("13987654321", "13812345678", "赵六"):
             assert secret not in shown
@@ -465,12 +487,16 @@ async def test_contacts_are_masked_until_opened_with_a_reason(office: Office) ->
     assert (await clerk.sends(f"/console/needs/{no}/reply", page, text="答复")).status == 303
 
 
-@pytest.mark.parametrize("role", ["auditor", "supervisor", "assigner"])
-async def test_who_may_not_act_sees_no_forms(office: Office, role: str) -> None:
-    clerk = await office.clerk("某人", role)
-    text = (await clerk.opens(f"/console/needs/{office.need()}")).text
+@pytest.mark.parametrize(
+    ("role", "steps"), [("auditor", []), ("supervisor", ["urge", "restrict", "unrestrict"]), ("assigner", ["note", "suspend", "restrict"])]
+)
+async def test_who_may_not_act_sees_no_forms(office: Office, role: str, steps: list[str]) -> None:
+    clerk, no = await office.clerk("某人", role), office.need()
+    text = (await clerk.opens(f"/console/needs/{no}")).text
     # Trying what the bot would answer changes nothing.
-    assert re.findall(r'action="([^"]+)"', text) == ["/console/leave", "/console/why"]
+    shown = ["/console/leave", "/console/why"] + [f"/console/needs/{no}/step"] * len(steps)
+    assert re.findall(r'action="([^"]+)"', text) == shown
+    assert re.findall(r'name="action" value="(\w+)"', text) == steps
 
 
 async def test_a_clerk_sees_what_the_bot_would_do_and_why(office: Office) -> None:
@@ -486,7 +512,7 @@ async def test_search_takes_signs_literally(office: Office) -> None:
     plain = office.need("没有特殊字符 aXb 500")
 
     async def finds(query: str) -> set[str]:
-        text = (await clerk.opens("/console", params={"q": query})).text
+        text = (await clerk.opens("/console/needs", params={"q": query})).text
         return set(re.findall(r"XQ-\d{4}-\d{4}(?=</a></th>)", text))
 
     assert await finds("%") == {percent}
@@ -503,25 +529,26 @@ async def test_search_takes_signs_literally(office: Office) -> None:
 async def test_tabs_order_and_pages(office: Office) -> None:
     clerk = await office.clerk("王敏", "registrar")
     numbers = [office.need(f"问题 {i}") for i in range(120)]
-    text = (await clerk.opens("/console")).text
+    text = (await clerk.opens("/console/needs")).text
     assert "待办 <span>120</span>" in text
     assert text.index(numbers[0]) < text.index(numbers[49])
     assert numbers[50] not in text
-    assert numbers[119] in (await clerk.opens("/console?order=newest")).text
-    last = await clerk.opens("/console?page=3")
+    assert numbers[119] in (await clerk.opens("/console/needs?order=newest")).text
+    last = await clerk.opens("/console/needs?page=3")
     assert numbers[119] in last.text
     for query in ("page=999", "page=3"):
-        assert (await clerk.opens(f"/console?{query}")).text.count('<th scope="row">') == 20
+        assert (await clerk.opens(f"/console/needs?{query}")).text.count('<th scope="row">') == 20
     for query in ("page=-1&tab=<x>&order=no", "page=x", "page=99999999999999999999", "tab=replied&page=2"):
-        assert (await clerk.opens(f"/console?{query}")).status == 200
+        assert (await clerk.opens(f"/console/needs?{query}")).status == 200
 
 
 async def test_overdue_is_marked(office: Office) -> None:
     no, clerk = office.need(), await office.clerk("王敏", "registrar")
-    assert "没有超期" in (await clerk.opens("/console")).text
+    office.does(lambda db: move(db, no, "register", "staff:1", frozenset({"registrar"}), MONDAY, office.opened.rules))
+    assert "没有超期" in (await clerk.opens("/console/needs")).text
     office.at = MONDAY + timedelta(days=9, hours=1)
     clerk = await office.clerk("李强", "registrar")
-    assert "没有超期" in (await clerk.opens("/console")).text  # seven working days: due on the 25th
+    assert "没有超期" in (await clerk.opens("/console/needs")).text  # seven working days: due on the 25th
     office.at += timedelta(days=1)
     clerk = await office.clerk("张洋", "registrar")
     assert "超期 <span>2026-11-25</span>" in (await clerk.opens("/console")).text

@@ -1,11 +1,14 @@
 """Turns what was read into pages. Everything is escaped unless a template says otherwise, and none does."""
 
+import re
+from collections.abc import Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import jinja2
 from aiohttp import web
+from markupsafe import Markup, escape
 
 from bot.access import Session, Staff
 from bot.console.drafts import READERS
@@ -13,6 +16,13 @@ from knowledge.court import ROLES, Court
 
 HERE = Path(__file__).parent
 STATIC = {"console.css": "text/css", "icon.svg": "image/svg+xml"}
+MENU = (
+    ("today", "/console", "今天", frozenset(ROLES)),
+    ("board", "/console/needs", "需求台账", frozenset(ROLES)),
+    ("drafts", "/console/entries", "条目审核", READERS),
+    ("why", "/console/why", "答复试问", frozenset(ROLES)),
+)
+"""The main menu: name, address, label, and who sees it."""
 TITLES = {
     400: "没有做成",
     403: "不能这样做",
@@ -39,7 +49,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.filters |= {"moment": _moment, "day": _day}
+        self._templates.filters |= {"moment": _moment, "day": _day, "marked": _marked}
 
     def show(self, template: str, session: Session | None, status: int = HTTPStatus.OK, **shown: Any) -> web.Response:
         """One page."""
@@ -48,7 +58,7 @@ class Pages:
             watermark=self._court.watermark if self._court.is_demo else "",
             me=session.staff if session else None,
             my_roles=_roles(session.staff) if session else "",
-            reads_drafts=session is not None and session.staff.may(READERS),
+            menu=[(name, path, label) for name, path, label, roles in MENU if session and session.staff.may(roles)],
             csrf=session.csrf if session else "",
             **shown,
         )
@@ -71,6 +81,15 @@ def _roles(staff: Staff) -> str:
 
 def _moment(stamp: str) -> str:
     return stamp[:16].replace("T", " ")
+
+
+def _marked(text: str, words: Sequence[str]) -> Markup:
+    """`text`, escaped, with every word somebody searched for highlighted."""
+    if not words:
+        return escape(text)
+    found = re.split("|".join(f"({re.escape(word)})" for word in words), text, flags=re.IGNORECASE)
+    lower = {word.lower() for word in words}
+    return Markup("").join(Markup("<mark>{}</mark>").format(part) if part.lower() in lower else escape(part) for part in found if part)
 
 
 def _day(stamp: object) -> str:

@@ -5,19 +5,24 @@ and that reason is a step of the story itself. Looking changes nothing, so it do
 before they answer.
 """
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from bot.access import Staff, staff_name
 from bot.console.board import ERASED, TO_ASKER
 from bot.desk import Desk
 from bot.outbox import plain
+from knowledge.court import Topic
 from knowledge.database import Db, row, rows
 from knowledge.enterprise import FIELDS
 from knowledge.errors import BadInput, Conflict
 from knowledge.ledger import history
+from knowledge.ledger.directory import label_of
 from knowledge.ledger.needs import find_need
+from knowledge.ledger.record import NAMES, OTHER_CATEGORIES, RESTRICTED, TEXT_FIELDS
 from knowledge.ledger.workflow import ACTION_NAMES, MOVES, OPEN, STATE_NAMES
 from knowledge.privacy import mask, mask_name, mask_phone
 from knowledge.texts import keep_text
@@ -28,6 +33,12 @@ LONGEST_REASON = 500
 CHANNELS = {"web": "网页", "telegram": "Telegram", "cli": "命令行"}
 DELIVERY = {"waiting": "待送达", "delivered": "已送达", "failed": "失败"}
 """What the outbox calls a message, and what people call it."""
+RECORD_FIELDS = (
+    "received_at", "registered_on", "urgency", "topic", "other_topics", "street", "industry", "ent_type", "ent_size", "litigation",
+    "case_no", "people", "amount", "fast_track", "division", "handler", "recused", "copies", "partners", "summary", "visited_on",
+    "visitors", "reply_mode", "closed_on", "outcome", "satisfaction", "flags", "visibility", "sensitive", "remark", "lead_no",
+)  # fmt: skip
+"""The fields of the record in the order in which they are shown."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +52,8 @@ class Step:
     name: str
     state_name: str
     text: str | None
+    set: list[tuple[str, str]]
+    """The fields of the record that this step has set."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +78,21 @@ class Story:
     received: str
     due: date | None
     late: bool
+    duty: str | None
+    duty_on: str | None
+    paused_since: str | None
     source: str
     topic: str
+    topic_code: str | None
     question: str
+    sensitive: str | None
+    urgency: str
+    handler_id: int | None
+    record: list[tuple[str, str]]
+    missing: list[str]
+    answer_waiting: str | None
+    must_be_reviewed: str | None
+    twins: list[str]
     steps: list[Step]
     messages: list[Message]
     notices: int
@@ -90,17 +115,115 @@ def read_story(db: Db, no: str, desk: Desk, today: date, revealed: bool = False)
         state_name=STATE_NAMES[need["state"]],
         received=need["received_at"],
         due=due,
-        late=due is not None and due < today,
+        late=need["state"] in OPEN and bool(need["duty_on"]) and need["duty_on"] < today.isoformat(),
+        duty=need["duty"],
+        duty_on=need["duty_on"],
+        paused_since=need["paused_since"],
         source=need["source"],
-        topic=desk.topics[need["topic"]].name if need["topic"] in desk.topics else "",
+        topic=topic_name(need["topic"], desk.topics),
+        topic_code=need["topic"],
+        sensitive=need["sensitive"],
+        urgency=need["urgency"],
+        handler_id=need["handler"],
+        record=read_record(db, need, desk, revealed),
+        missing=missing_fields(db, need),
+        answer_waiting=_answer_waiting(db, need),
+        must_be_reviewed=desk.must_be_reviewed(need),
+        twins=twins_of(db, need, desk),
         question=_shown(need["question"], revealed) or ERASED,
-        steps=_steps(db, no, revealed),
+        steps=_steps(db, no, desk, revealed),
         messages=_messages(db, no),
         notices=_notices(db, no),
         people=[_person(person, revealed) for person in _people(db, no)],
         revealed=revealed,
         version=last_change(db, no),
     )
+
+
+def topic_name(code: str | None, topics: Mapping[str, Topic]) -> str:
+    """What a category is called: a leaf of the topics, or one of the needs that are no legal question."""
+    topic = topics.get(code or "")
+    return topic.name if topic else OTHER_CATEGORIES.get(code or "", "")
+
+
+def read_record(db: Db, need: Mapping[str, Any], desk: Desk, revealed: bool = False) -> list[tuple[str, str]]:
+    """The fields of the record that have a value, by what they are called."""
+    shown: list[tuple[str, str]] = []
+    for name in RECORD_FIELDS:
+        value = need[f"{name}_id"] if name in TEXT_FIELDS else need[name]
+        if value is None or value == "[]":
+            continue
+        shown.append((NAMES[name], _field(db, name, value, desk, revealed)))
+    return shown
+
+
+def missing_fields(db: Db, need: Mapping[str, Any]) -> list[str]:
+    """The mandatory fields of the ledger (DOMAIN 3.1) that have no value yet, by what they are called."""
+    person = row(
+        db,
+        "SELECT p.company, p.contact, p.phone FROM askings a JOIN persons p ON p.id = a.person_id"
+        " WHERE a.need_no = ? ORDER BY a.id LIMIT 1",
+        need["no"],
+    )
+    about = [FIELDS[name] for name in ("company", "contact", "phone") if not (person or {}).get(name)]
+    return about + [NAMES[name] for name in ("street", "topic", "litigation") if need[name] is None]
+
+
+def twins_of(db: Db, need: Mapping[str, Any], desk: Desk) -> list[str]:
+    """Needs that may be the same one again: the same enterprise and category within the court's days (DOMAIN 3.2)."""
+    if not need["topic"]:
+        return []
+    since = (datetime.fromisoformat(need["received_at"]) - timedelta(days=desk.court.duplicate_days)).isoformat()
+    found = rows(
+        db,
+        "SELECT DISTINCT n.no FROM needs n JOIN askings a ON a.need_no = n.no JOIN persons p ON p.id = a.person_id"
+        " WHERE n.no <> ?1 AND n.topic = ?2 AND n.received_at BETWEEN ?3 AND ?4 AND n.visibility <> ?5"
+        " AND n.state NOT IN ('voided', 'withdrawn')"
+        " AND EXISTS (SELECT 1 FROM askings b JOIN persons q ON q.id = b.person_id WHERE b.need_no = ?1"
+        "  AND (q.id = p.id OR q.enterprise_id = p.enterprise_id OR q.company = p.company)) ORDER BY n.no LIMIT 5",
+        need["no"],
+        need["topic"],
+        since,
+        need["received_at"],
+        RESTRICTED,
+    )
+    return [item["no"] for item in found]
+
+
+def _answer_waiting(db: Db, need: Mapping[str, Any]) -> str | None:
+    """The answer that waits for review, word for word: the reviewer must see what will be sent."""
+    if need["state"] != "in_review":
+        return None
+    found = row(
+        db,
+        "SELECT t.body FROM need_history h JOIN texts t ON t.id = h.text_id WHERE h.need_no = ? AND h.action = 'submit_reply'"
+        " ORDER BY h.id DESC LIMIT 1",
+        need["no"],
+    )
+    return found["body"] if found else None
+
+
+def _field(db: Db, name: str, value: Any, desk: Desk, revealed: bool) -> str:
+    if name in TEXT_FIELDS:
+        found = row(db, "SELECT body FROM texts WHERE id = ?", value)
+        return _shown(found["body"], revealed) or ERASED if found else ERASED
+    if name == "handler":
+        return staff_name(db, f"staff:{value}")
+    if name == "recused":
+        return "、".join(staff_name(db, f"staff:{number}") for number in json.loads(value))
+    if name in ("copies", "partners"):
+        return "、".join(label_of(db, json.loads(value)))
+    if name == "topic":
+        return f"{value} {topic_name(value, desk.topics)}"
+    if name in ("other_topics", "flags"):
+        return "、".join(" ".join(filter(None, [item, topic_name(item, desk.topics)])) for item in json.loads(value))
+    if name == "division":
+        return desk.court.divisions.get(str(value), str(value))
+    if name == "fast_track":
+        return "是"
+    if name == "amount":
+        return f"{value:,} 元"
+    return str(value)[:10] if name == "received_at" else str(value)
 
 
 def last_change(db: Db, no: str) -> int:
@@ -127,17 +250,17 @@ def reveal(db: Db, no: str, staff: Staff, reason: str, at: datetime) -> None:
     history.append(db, no, at, staff.actor, REVEAL, need["state"], need["state"], keep_text(db, reason))
 
 
-def _steps(db: Db, no: str, revealed: bool) -> list[Step]:
+def _steps(db: Db, no: str, desk: Desk, revealed: bool) -> list[Step]:
     found = rows(
         db,
-        "SELECT h.id, h.at, h.actor, h.action, h.from_state, h.to_state, t.body, t.erased_at FROM need_history h"
+        "SELECT h.id, h.at, h.actor, h.action, h.from_state, h.to_state, h.details, t.body, t.erased_at FROM need_history h"
         " LEFT JOIN texts t ON t.id = h.text_id WHERE h.need_no = ? ORDER BY h.id",
         no,
     )
-    return [_step(db, item, revealed) for item in found]
+    return [_step(db, item, desk, revealed) for item in found]
 
 
-def _step(db: Db, item: dict[str, Any], revealed: bool) -> Step:
+def _step(db: Db, item: dict[str, Any], desk: Desk, revealed: bool) -> Step:
     text = ERASED if item["erased_at"] else _shown(item["body"], revealed)
     return Step(
         id=item["id"],
@@ -148,7 +271,17 @@ def _step(db: Db, item: dict[str, Any], revealed: bool) -> Step:
         state_name=STATE_NAMES[item["to_state"]] if item["to_state"] != item["from_state"] else "",
         # The question stands above the history already.
         text=None if item["action"] == "submit" else text,
+        set=_set_by(db, item, desk),
     )
+
+
+def _set_by(db: Db, item: dict[str, Any], desk: Desk) -> list[tuple[str, str]]:
+    """What a step has set, in words; what came in with the question stands in the record."""
+    details = json.loads(item["details"] or "{}") if item["action"] != "submit" else {}
+    if details.get("field") in NAMES:
+        return [(NAMES[details["field"]], "")]
+    stored = {name: json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value for name, value in details.items()}
+    return [(NAMES[name], _field(db, name, value, desk, False)) for name, value in stored.items() if name in NAMES and value is not None]
 
 
 def _messages(db: Db, no: str) -> list[Message]:

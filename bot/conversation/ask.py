@@ -22,6 +22,7 @@ from knowledge.ledger.workflow import ASKER, MOVES
 from knowledge.library import Published
 
 LONGEST = 4000
+MOST_KEPT = 1000
 Think = Callable[[Callable[[], Verdict]], Awaitable[Verdict]]
 
 
@@ -38,6 +39,7 @@ def router() -> Router:
 async def on_question(message: Message, turn: Turn, text: str, answering: Answering, desk: Desk, think: Think) -> None:
     """Answered, offered, recorded as a need, small talk, or refused; while a person has the chat, added to the need."""
     turn.conversation.pop("expecting", None)
+    turn.conversation.pop("refused", None)
     if len(text) > LONGEST:
         await turn.close("refused", replies.say(replies.TOO_LONG))
         return
@@ -47,7 +49,12 @@ async def on_question(message: Message, turn: Turn, text: str, answering: Answer
         return
     verdict = await think(lambda: answering.reply_to(text, turn.conversation.get("before")))
     if verdict.band == "refused":
-        await turn.close("refused", replies.refusal(verdict))
+        kind = SENSITIVE_RULES.get(verdict.kind or "")
+        if kind:
+            # Should the person now ask for somebody of the court, this is what it is about.
+            turn.conversation["refused"] = [kind, text[:MOST_KEPT]]
+        alerts = (lambda db, mail: desk.alert_danger(db, mail, text, turn.incoming.channel)) if verdict.kind == "R5" else None
+        await turn.close("refused", replies.refusal(verdict), doing=alerts)
     elif verdict.band == "conversation":
         await turn.close("conversation", replies.small_talk(verdict))
     else:
@@ -55,6 +62,8 @@ async def on_question(message: Message, turn: Turn, text: str, answering: Answer
         await turn.close(OUTCOMES[verdict.band], doing=lambda db, mail: carry_out(db, mail, turn, verdict, answering, desk))
 
 
+SENSITIVE_RULES = {"R5": "人身危险", "R7": "信访", "R2": "个案投诉"}
+"""Red lines behind which a person may stand who needs one: the need they ask for is for named staff alone."""
 OUTCOMES: dict[str, Outcome] = {"answer": "answered", "offer": "offered", "need": "need"}
 
 

@@ -120,19 +120,20 @@ async def on_reply_feedback(query: CallbackQuery, callback_data: NeedButton, tur
 
 async def on_person(query: CallbackQuery, turn: Turn, desk: Desk) -> None:
     """A person is asked for outside of any answer; what was asked last goes along."""
-    text = turn.conversation.get("before") or "（请求联系工作人员）"
+    kind, refused = turn.conversation.pop("refused", (None, None))
+    text = refused or turn.conversation.get("before") or "（请求联系工作人员）"
 
     def take(db: Db, mail: Mail) -> Outcome:
         asking_id = record_asking(db, Asking(text, "need"), turn.at, turn.incoming.id, turn.asker.id, turn.asker.person_id)
-        return call_person(db, mail, turn, asking_id, desk)
+        return call_person(db, mail, turn, asking_id, desk, kind)
 
     await turn.close("need", doing=take)
 
 
-def call_person(db: Db, mail: Mail, turn: Turn, asking_id: int, desk: Desk) -> Outcome:
-    """Make a need for a person; from now on what is typed here is added to it."""
+def call_person(db: Db, mail: Mail, turn: Turn, asking_id: int, desk: Desk, kind: str | None = None) -> Outcome:
+    """Make a need for a person; from now on what is typed here is added to it. `kind` makes it one for named staff alone."""
     text = (asking_of(db, asking_id, turn.asker.id) or {}).get("text") or ""
-    no = open_need(db, asking_id, "机器人", turn.at, desk.rules, details=sensitive.details_of(text, desk.court))
+    no = open_need(db, asking_id, "机器人", turn.at, desk.rules, details=sensitive.details_of(text, desk.court, kind))
     turn.conversation["person"] = no
     mail.reply(replies.person_called(no, desk.court))
     desk.urgent_new(db, mail, no, text, "要求人工")

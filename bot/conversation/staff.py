@@ -1,6 +1,6 @@
 """Court staff in the chat: see needs, answer by replying, register or turn away, publish drafts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from html import escape
 from typing import Any
 
@@ -13,7 +13,7 @@ from bot.access import ANSWERERS, Staff
 from bot.answering import Answering
 from bot.conversation.filters import Expecting, StaffWith, Text, pressed
 from bot.desk import Desk
-from bot.outbox import Mail, Saying, need_behind
+from bot.outbox import Button, Mail, Saying, need_behind
 from bot.replies import StaffButton
 from bot.turn import Turn
 from bot.why import why_lines
@@ -21,18 +21,23 @@ from knowledge import library
 from knowledge.court import ROLES
 from knowledge.database import Db
 from knowledge.errors import NotAllowed, NotFound
+from knowledge.ledger.assignment import propose
 from knowledge.ledger.needs import find_need, need_story
-from knowledge.ledger.workflow import ACTION_NAMES, INTAKE_ROLES, STATE_NAMES
+from knowledge.ledger.workflow import ACTION_NAMES, INTAKE_ROLES, MOVES, STATE_NAMES
 from knowledge.privacy import mask
 
 REVIEWERS = frozenset({"reviewer"})
 ANY = frozenset(ROLES)
+MOST_BUTTONS = 8
+STORY_SHOWN = 15
+"""Steps of a story shown in the chat, the latest; the console has all."""
 
 
 def router() -> Router:
     """Commands and buttons that only staff reach; for everybody else they do not exist."""
     staff = Router(name="staff")
     staff.message.register(on_needs, Command("needs"), StaffWith(ANY))
+    staff.message.register(on_today, Command("today"), StaffWith(ANY))
     staff.message.register(on_need, Command("need"), StaffWith(ANY))
     staff.message.register(on_why, Command("why"), StaffWith(ANY))
     staff.message.register(on_logout, Command("logout"), StaffWith(ANY))
@@ -43,6 +48,12 @@ def router() -> Router:
     staff.callback_query.register(on_show, StaffButton.filter(F.name == "show"), StaffWith(ANY))
     staff.callback_query.register(on_ask_reply, StaffButton.filter(F.name == "reply"), StaffWith(ANSWERERS))
     staff.callback_query.register(on_register, StaffButton.filter(F.name == "register"), StaffWith(INTAKE_ROLES))
+    staff.callback_query.register(on_ask_assign, StaffButton.filter(F.name == "assign"), StaffWith(MOVES["assign"].roles))
+    staff.callback_query.register(on_assign, StaffButton.filter(F.name == "assign_to"), StaffWith(MOVES["assign"].roles))
+    staff.callback_query.register(on_step, StaffButton.filter(F.name.in_({"accept", "close"})), StaffWith(ANY))
+    staff.callback_query.register(on_approve, StaffButton.filter(F.name == "approve"), StaffWith(REVIEWERS))
+    staff.callback_query.register(on_ask_send_back, StaffButton.filter(F.name == "send_back"), StaffWith(REVIEWERS))
+    staff.message.register(on_send_back, StaffWith(REVIEWERS), Expecting("send_back"))
     staff.callback_query.register(on_ask_reason, StaffButton.filter(F.name == "reject"), StaffWith(INTAKE_ROLES))
     staff.callback_query.register(on_publish, StaffButton.filter(F.name.in_({"publish", "withdraw"})), StaffWith(REVIEWERS))
     return staff
@@ -64,9 +75,14 @@ async def on_needs(message: Message, turn: Turn, desk: Desk) -> None:
     await turn.close("conversation", doing=lambda db, mail: mail.reply(desk.needs_board(db, _me(turn), turn.at.date())))
 
 
-async def on_need(message: Message, command: CommandObject, turn: Turn) -> None:
+async def on_today(message: Message, turn: Turn, desk: Desk) -> None:
+    """What is due today or overdue."""
+    await turn.close("conversation", doing=lambda db, mail: mail.reply(desk.needs_board(db, _me(turn), turn.at.date(), duties=True)))
+
+
+async def on_need(message: Message, command: CommandObject, turn: Turn, desk: Desk) -> None:
     """One need by number."""
-    await turn.close("conversation", doing=lambda db, mail: _show(db, mail, turn, (command.args or "").strip().upper()))
+    await turn.close("conversation", doing=lambda db, mail: _show(db, mail, turn, desk, (command.args or "").strip().upper()))
 
 
 async def on_why(message: Message, command: CommandObject, turn: Turn, answering: Answering, think: Callable[..., Any]) -> None:
@@ -79,9 +95,84 @@ async def on_why(message: Message, command: CommandObject, turn: Turn, answering
     await turn.close("conversation", replies.say("\n".join(lines)[:3500]))
 
 
-async def on_show(query: CallbackQuery, callback_data: StaffButton, turn: Turn) -> None:
+async def on_show(query: CallbackQuery, callback_data: StaffButton, turn: Turn, desk: Desk) -> None:
     """One need, from a button."""
-    await turn.close("conversation", doing=lambda db, mail: _show(db, mail, turn, callback_data.about))
+    await turn.close("conversation", doing=lambda db, mail: _show(db, mail, turn, desk, callback_data.about))
+
+
+async def on_ask_assign(query: CallbackQuery, callback_data: StaffButton, turn: Turn, desk: Desk) -> None:
+    """Whom to give a need to: what the rules propose first, then the other handlers."""
+
+    def ask(db: Db, mail: Mail) -> None:
+        no = callback_data.about
+        proposal = propose(db, find_need(db, no), desk.court)
+        first = [proposal.handler] if proposal.handler else []
+        others = [who for who in proposal.colleagues if who not in first]
+        buttons = [
+            replies.staff_button(f"{who.name}（在办 {who.in_hand}）", "assign_to", f"{no}/{who.id}")
+            for who in [*first, *others][:MOST_BUTTONS]
+        ]
+        if not proposal.division or not buttons:
+            raise NotFound(f"{no} 还没有类别，或者没有承办人可选。请在工作台分派。")
+        why = "；".join(proposal.reasons)
+        mail.reply(
+            Saying(
+                f"{no} 建议分派给<b>{escape(desk.court.divisions[proposal.division])}</b>（{escape(why)}）。点承办人：", _in_pairs(buttons)
+            )
+        )
+
+    await turn.close("conversation", doing=ask)
+
+
+async def on_assign(query: CallbackQuery, callback_data: StaffButton, turn: Turn, desk: Desk) -> None:
+    """Give a need to the person whose button was pressed."""
+    no, _, number = callback_data.about.partition("/")
+
+    def give(db: Db, mail: Mail) -> None:
+        division = propose(db, find_need(db, no), desk.court).division or ""
+        desk.assign(db, mail, no, _me(turn), turn.at, division, int(number))
+        mail.reply(replies.buttons_gone(pressed(query)), replies.say(f"{no} 已分派给{access.staff_name(db, f'staff:{number}')}。"))
+
+    await turn.close("conversation", doing=give)
+
+
+async def on_step(query: CallbackQuery, callback_data: StaffButton, turn: Turn, desk: Desk) -> None:
+    """签收 or 办结."""
+    action = callback_data.name
+
+    def take(db: Db, mail: Mail) -> None:
+        details = {"outcome": "答复解决"} if action == "close" else None
+        desk.step(db, mail, callback_data.about, action, _me(turn), turn.at, details=details)
+        mail.reply(replies.buttons_gone(pressed(query)), replies.say(f"{callback_data.about} 已{MOVES[action].name}。"))
+
+    await turn.close("conversation", doing=take)
+
+
+async def on_approve(query: CallbackQuery, callback_data: StaffButton, turn: Turn, desk: Desk) -> None:
+    """The answer that waits for review goes out as it is."""
+
+    def send_out(db: Db, mail: Mail) -> None:
+        told = desk.approve(db, mail, callback_data.about, _me(turn), turn.at)
+        mail.reply(replies.buttons_gone(pressed(query)), replies.say(f"{callback_data.about} 审核通过，已通知 {told} 个提问端。"))
+
+    await turn.close("conversation", doing=send_out)
+
+
+async def on_ask_send_back(query: CallbackQuery, callback_data: StaffButton, turn: Turn) -> None:
+    """The next message is the reason."""
+    turn.conversation["expecting"] = f"send_back:{callback_data.about}"
+    await turn.close("conversation", replies.say(f"请输入退回 {callback_data.about} 答复的理由。发 /cancel 取消。"))
+
+
+async def on_send_back(message: Message, turn: Turn, about: str, text: str, desk: Desk) -> None:
+    """The answer goes back to its author."""
+    turn.conversation.pop("expecting", None)
+
+    def send_back(db: Db, mail: Mail) -> None:
+        desk.step(db, mail, about, "send_back", _me(turn), turn.at, text)
+        mail.reply(replies.say(f"{about} 的答复已退回承办人。"))
+
+    await turn.close("conversation", doing=send_back)
 
 
 async def on_ask_reply(query: CallbackQuery, callback_data: StaffButton, turn: Turn) -> None:
@@ -170,15 +261,22 @@ async def on_logout(message: Message, turn: Turn) -> None:
 
 
 def _reply(db: Db, mail: Mail, turn: Turn, desk: Desk, no: str, text: str) -> None:
+    """Answer, or where a second person must review it, hand it in for that: what was typed is never lost."""
+    need = find_need(db, no)
+    reason = desk.must_be_reviewed(need)
+    if reason and _me(turn).may(MOVES["submit_reply"].roles) and need["state"] in MOVES["submit_reply"].sources:
+        desk.submit_reply(db, mail, no, _me(turn), text, turn.at)
+        mail.reply(replies.say(f"{no} 属于“{reason}”，答复已提交审核，通过后发给提问人。"))
+        return
     told = desk.reply(db, mail, no, _me(turn), text, turn.at)
     mail.reply(replies.say(f"{no} 的答复已发出，共通知 {told} 个提问端。送达情况可用 /need {no} 查看。"))
 
 
-def _show(db: Db, mail: Mail, turn: Turn, no: str) -> None:
-    """A need with its story, personal data masked, and what may be done with it."""
-    if not _me(turn).may(ANSWERERS | {"assigner", "supervisor", "auditor"}):
-        raise NotAllowed("您的角色看不到台账，请联系管理员。")
-    need = find_need(db, no)
+def _show(db: Db, mail: Mail, turn: Turn, desk: Desk, no: str) -> None:
+    """A need with its story, personal data masked, and what this person may do with it now."""
+    need, me = find_need(db, no), _me(turn)
+    if not desk.may_see(db, no, me):
+        raise NotFound(f"没有编号为 {no} 的需求，请核对编号（样子像 XQ-2026-0001）。")
     story = [
         f"{step['at'][5:16].replace('T', ' ')} {access.staff_name(db, step['actor'])}：{ACTION_NAMES[step['action']]}"
         + (f"\n　{escape(mask(step['body'])[:200])}" if step["body"] and step["action"] != "submit" else "")
@@ -186,13 +284,27 @@ def _show(db: Db, mail: Mail, turn: Turn, no: str) -> None:
     ]
     waiting = db.execute("SELECT count(*) FROM outbox WHERE need_no = ? AND state <> 'delivered'", [no]).fetchone()[0]
     delivery = f"\n\n有 {waiting} 条消息还没送达。" if waiting else ""
-    text = (
-        f"<b>{no}</b> {STATE_NAMES[need['state']]}\n{escape(mask(need['question'] or '（文字已删除）'))}\n\n" + "\n".join(story) + delivery
-    )
-    buttons = [replies.staff_button("答复", "reply", no)]
-    if need["state"] == "submitted":
-        buttons += [replies.staff_button("登记", "register", no), replies.staff_button("不予登记", "reject", no)]
-    mail.reply(Saying(text, (tuple(buttons),), need_no=no))
+    due = f"，{need['duty']} {need['duty_on']} 前" if need["duty_on"] else ""
+    question = escape(mask(need["question"] or "（文字已删除）"))
+    text = f"<b>{no}</b> {STATE_NAMES[need['state']]}{due}\n{question}\n\n" + "\n".join(story[-STORY_SHOWN:]) + delivery
+    mail.reply(Saying(text, _in_pairs(_buttons(need, me)), need_no=no))
+
+
+def _buttons(need: dict[str, Any], me: Staff) -> list[Button]:
+    mine = need["handler"] in (None, me.id)
+    shown = {"reply": "答复", "register": "登记", "reject": "不予登记", "assign": "分派", "accept": "签收", "close": "办结"} | {
+        "approve": "审核通过",
+        "send_back": "退回",
+    }
+    return [
+        replies.staff_button(label, action, need["no"])
+        for action, label in shown.items()
+        if me.may(MOVES[action].roles) and need["state"] in MOVES[action].sources and (mine or not MOVES[action].own)
+    ]
+
+
+def _in_pairs(buttons: Sequence[Button]) -> tuple[tuple[Button, ...], ...]:
+    return tuple(tuple(buttons[i : i + 2]) for i in range(0, len(buttons), 2))
 
 
 def _me(turn: Turn) -> Staff:

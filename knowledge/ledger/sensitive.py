@@ -27,9 +27,9 @@ def urgency_of(text: str, court: Court) -> str:
     return "紧急" if any(word in flat for word in court.urgent_words) else "一般"
 
 
-def details_of(text: str, court: Court) -> dict[str, Any]:
-    """What the text of a new need sets in its record."""
-    kind, urgency = kind_of(text, court), urgency_of(text, court)
+def details_of(text: str, court: Court, known: str | None = None) -> dict[str, Any]:
+    """What the text of a new need sets in its record; `known` is its sensitive kind where that is certain already."""
+    kind, urgency = known or kind_of(text, court), urgency_of(text, court)
     found: dict[str, Any] = {"sensitive": kind, "visibility": RESTRICTED} if kind else {}
     return found | ({"urgency": urgency} if urgency != "一般" else {})
 

@@ -1,0 +1,17 @@
+"""What people did besides moving needs: signed in, exported, imported, verified a contact, changed staff or the directory.
+
+Steps of a need are in its own history; this is the rest. Rows are only ever added, and the auditor reads both.
+"""
+
+from datetime import datetime
+
+from knowledge.clock import stamp
+from knowledge.database import Db
+
+
+def note_audit(db: Db, at: datetime, actor: str, action: str, subject: str = "", note: str = "") -> None:
+    """Add one row. `actor` is `staff:<id>`, `cli` or `bot`; `note` is the reason somebody typed, or what changed. No contact details."""
+    db.execute(
+        "INSERT INTO audit (at, actor, action, subject, note) VALUES (?, ?, ?, ?, ?)",
+        [stamp(at), actor, action, subject[:200], note[:2000]],
+    )

@@ -1,0 +1,119 @@
+"""The round that is made every few minutes: who must be reminded, what is overdue for too long, what may be closed.
+
+Deadlines are not states (DOMAIN 3.2): they follow from history and calendar. What is remembered is only that somebody was
+reminded, so that nobody is told twice. People are told in the court's daytime, in one message each.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from html import escape
+from typing import Any
+
+from bot.access import chats_of_roles, chats_of_staff
+from bot.desk import Desk
+from bot.outbox import Mail, Saying
+from knowledge.clock import stamp
+from knowledge.database import Db, rows
+from knowledge.ledger import sensitive
+from knowledge.ledger.needs import move
+from knowledge.ledger.workflow import BOT, OPEN
+from knowledge.privacy import mask
+
+DAYTIME = range(8, 18)
+LEVELS = {"soon": "快到期", "late": "已超期", "escalated": "超期督办"}
+LISTED = 20
+
+
+@dataclass(frozen=True)
+class Reminder:
+    """One need that somebody must be reminded of, and how pressing it is."""
+
+    need: dict[str, Any]
+    level: str
+
+    @property
+    def line(self) -> str:
+        """How it is told; personal data is masked."""
+        need = self.need
+        question = escape(mask(need["question"] or "")[:60])
+        return f"【{LEVELS[self.level]}】<b>{need['no']}</b> {need['duty']} {need['duty_on'][5:]} 前\n{question}"
+
+
+def make_round(db: Db, mail: Mail, desk: Desk, at: datetime) -> None:
+    """Remind, escalate, and close what was answered long enough ago without a word from the asker. Safe to repeat."""
+    _close_answered(db, desk, at)
+    if at.hour in DAYTIME and desk.rules.calendar.is_working_day(at.date()):
+        _remind(db, mail, desk, at)
+
+
+def _remind(db: Db, mail: Mail, desk: Desk, at: datetime) -> None:
+    told: dict[tuple[str, int], list[Reminder]] = defaultdict(list)
+    for reminder in _due(db, desk, at.date()):
+        need = reminder.need
+        done = db.execute(
+            "INSERT OR IGNORE INTO alerts (need_no, duty, duty_on, level, raised_at) VALUES (?, ?, ?, ?, ?)",
+            [need["no"], need["duty"], need["duty_on"], reminder.level, stamp(at)],
+        )
+        if done.rowcount:
+            for chat in _who(db, desk, reminder):
+                told[chat].append(reminder)
+    for (channel, chat_id), reminders in told.items():
+        lines = [reminder.line for reminder in reminders[:LISTED]]
+        more = f"\n\n另有 {len(reminders) - LISTED} 件，发送 /today 查看。" if len(reminders) > LISTED else ""
+        mail.send(channel, chat_id, Saying("⏰ 期限提醒\n\n" + "\n\n".join(lines) + more))
+
+
+def _due(db: Db, desk: Desk, today: date) -> list[Reminder]:
+    """Every open need whose next duty is due by the next working day, as pressing as it is."""
+    calendar = desk.rules.calendar
+    soon = calendar.after(today, 1) or today
+    escalated = calendar.before(today, desk.court.escalate_days)
+    states = sorted(OPEN)
+    found = rows(
+        db,
+        "SELECT n.no, n.duty, n.duty_on, n.handler, n.sensitive, n.state, t.body AS question FROM needs n JOIN texts t ON t.id = n.text_id"
+        f" WHERE n.duty_on <= ? AND n.state IN ({','.join('?' * len(states))}) ORDER BY n.duty_on, n.no",
+        soon.isoformat(),
+        *states,
+    )
+
+    def level(day: date) -> str:
+        if escalated and day <= escalated:
+            return "escalated"
+        return "late" if day < today else "soon"
+
+    return [Reminder(need, level(date.fromisoformat(need["duty_on"]))) for need in found]
+
+
+def _who(db: Db, desk: Desk, reminder: Reminder) -> list[tuple[str, int]]:
+    need = reminder.need
+    if need["sensitive"]:
+        return chats_of_staff(db, [*sensitive.duty_staff(db, need["sensitive"], desk.court), *filter(None, [need["handler"]])])
+    if reminder.level == "escalated":
+        return chats_of_roles(db, ["supervisor"])
+    if need["state"] == "in_review":
+        return chats_of_roles(db, ["reviewer"])
+    if need["handler"]:
+        return chats_of_staff(db, [need["handler"]])
+    return chats_of_roles(db, list(desk.court.notify_roles) if need["state"] in ("submitted", "need_info") else ["assigner"])
+
+
+def _close_answered(db: Db, desk: Desk, at: datetime) -> None:
+    """Close what was answered long ago and never spoken of again, once the answer has reached everybody who asked.
+
+    Closed is not solved: that only the asker can say.
+    """
+    before = (at.date() - timedelta(days=desk.court.close_days)).isoformat()
+    silent = rows(
+        db,
+        "SELECT n.no FROM needs n WHERE n.state = 'replied' AND n.replied_on < ?"
+        " AND NOT EXISTS (SELECT 1 FROM need_history h WHERE h.need_no = n.no AND h.actor = 'asker' AND h.at >= ?)"
+        " AND NOT EXISTS (SELECT 1 FROM tellings g LEFT JOIN outbox o ON o.id = g.outbox_id"
+        "  WHERE g.need_no = n.no AND coalesce(o.delivered_at, '9') > ?)",
+        before,
+        before,
+        before,
+    )
+    for need in silent:
+        move(db, need["no"], "close", "bot", BOT, at, desk.rules, f"答复后 {desk.court.close_days} 天没有反馈，自动办结")
