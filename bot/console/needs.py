@@ -1,5 +1,6 @@
 """The needs' pages: the list with filters and bulk work, entering one that came on paper or by phone, and one need with its story."""
 
+import json
 from collections.abc import Callable
 from http import HTTPStatus
 from urllib.parse import parse_qsl, urlencode
@@ -124,7 +125,7 @@ async def drop_view(console: Console, visit: Visit) -> web.StreamResponse:
 
 async def show_entering(console: Console, visit: Visit) -> web.StreamResponse:
     """An empty record, for what came on paper, by phone or in person."""
-    return _record_page(console, visit, None, {"received_at": visit.today.isoformat(), "urgency": "一般"})
+    return await _record_page(console, visit, None, {"received_at": visit.today.isoformat(), "urgency": "一般"})
 
 
 async def enter(console: Console, visit: Visit) -> web.StreamResponse:
@@ -141,7 +142,7 @@ async def enter(console: Console, visit: Visit) -> web.StreamResponse:
     try:
         no = await console.act(visit.at, write_down)
     except BadInput as error:
-        return _record_page(console, visit, None, fields, status_of(error), str(error))
+        return await _record_page(console, visit, None, fields, status_of(error), str(error))
     return go(f"/needs/{no}?done={'registered' if registers else 'entered'}")
 
 
@@ -153,7 +154,7 @@ async def show_need(console: Console, visit: Visit) -> web.StreamResponse:
 async def show_editing(console: Console, visit: Visit) -> web.StreamResponse:
     """The record of a need, to be changed."""
     need, version = await console.read(lambda db: (_record_of(db, console, visit), story.last_change(db, _no(visit))))
-    return _record_page(console, visit, _no(visit), need, version=version)
+    return await _record_page(console, visit, _no(visit), need, version=version)
 
 
 async def edit(console: Console, visit: Visit) -> web.StreamResponse:
@@ -169,7 +170,7 @@ async def edit(console: Console, visit: Visit) -> web.StreamResponse:
     except NotFound:
         raise
     except BadInput as error:
-        return _record_page(console, visit, _no(visit), fields, status_of(error), str(error), _seen(visit))
+        return await _record_page(console, visit, _no(visit), fields, status_of(error), str(error), _seen(visit))
     return go(f"/needs/{_no(visit)}?done={done}")
 
 
@@ -404,10 +405,15 @@ def _record_of(db: Db, console: Console, visit: Visit) -> dict[str, object]:
     _must_be_visible(db, console, visit)
     need = find_need(db, _no(visit))
     texts = {name: row(db, "SELECT body FROM texts WHERE id = ?", need[f"{name}_id"]) for name in TEXT_FIELDS if need[f"{name}_id"]}
-    return need | {"received_at": need["received_at"][:10]} | {name: (found or {}).get("body") or "" for name, found in texts.items()}
+    recused = [str(number) for number in json.loads(need["recused"] or "[]")]
+    return (
+        need
+        | {"received_at": need["received_at"][:10], "recused": recused}
+        | {name: (found or {}).get("body") or "" for name, found in texts.items()}
+    )
 
 
-def _record_page(
+async def _record_page(
     console: Console,
     visit: Visit,
     no: str | None,
@@ -416,6 +422,7 @@ def _record_page(
     problem: str = "",
     version: int = 0,
 ) -> web.StreamResponse:
+    colleagues = [(str(who.id), who.name) for who in await console.read(assignment.handlers)]
     return console.pages.show(
         "record",
         visit.session,
@@ -425,7 +432,7 @@ def _record_page(
         names=NAMES,
         person_names=FIELDS,
         form=RECORD_FORM,
-        texts=TEXT_FIELDS,
+        colleagues=colleagues,
         choices=_choices(console),
         kept=visit.form,
         may_register=visit.me.may(INTAKE_ROLES),

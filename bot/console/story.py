@@ -36,7 +36,7 @@ DELIVERY = {"waiting": "待送达", "delivered": "已送达", "failed": "失败"
 RECORD_FIELDS = (
     "received_at", "registered_on", "urgency", "topic", "other_topics", "street", "industry", "ent_type", "ent_size", "litigation",
     "case_no", "people", "amount", "fast_track", "division", "handler", "recused", "copies", "partners", "summary", "visited_on",
-    "visitors", "reply_mode", "closed_on", "outcome", "satisfaction", "flags", "visibility", "sensitive", "remark", "lead_no",
+    "visitors", "reply_mode", "replied_on", "closed_on", "outcome", "satisfaction", "flags", "visibility", "sensitive", "remark", "lead_no",
 )  # fmt: skip
 """The fields of the record in the order in which they are shown."""
 

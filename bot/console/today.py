@@ -48,17 +48,17 @@ def read_today(db: Db, desk: Desk, me: Staff, today: date) -> Today:
     """What this person's day looks like."""
     visible = desk.visible(me)
 
-    def section(title: str, wanted: Wanted) -> Section:
-        found = board.find_needs(db, wanted, today, visible)
+    def section(title: str, wanted: Wanted, due_by: str = "") -> Section:
+        found = [need for need in board.find_needs(db, wanted, today, visible) if not due_by or need["duty_on"] <= due_by]
         lines = board.read_lines(db, [need["no"] for need in found[:SHOWN]], today, desk.court)
         return Section(title, lines, len(found), wanted.link())
 
     mine = {"handler": str(me.id)}
     sections = [section("已超期", Wanted(due="late")), section("今天到期", Wanted(due="today"))]
-    if escalated := _escalated_before(desk, today):
-        late = [line for line in sections[0].lines if line.due and line.due.isoformat() <= escalated]
-        if late and me.may(frozenset({"supervisor", "admin"})):
-            sections.insert(0, Section(f"升级督办（超期 {desk.court.escalate_days} 个工作日以上）", late, len(late), sections[0].link))
+    if me.may(frozenset({"supervisor"})):
+        sections.insert(
+            0, section(f"升级督办：超期 {desk.court.escalate_days} 个工作日以上", Wanted(due="late"), _escalated_before(desk, today))
+        )
     if me.may(INTAKE_ROLES):
         sections.append(section("新收到，待登记", Wanted("intake")))
     if me.may(MOVES["assign"].roles):
@@ -103,9 +103,10 @@ def _numbers(db: Db, me: Staff, today: date, visible: tuple[str, list[Any]]) -> 
     return [*numbers, ("待审条目", int((waiting or {"n": 0})["n"]), "/console/entries")] if me.may(drafts.READERS) else numbers
 
 
-def _escalated_before(desk: Desk, today: date) -> str | None:
+def _escalated_before(desk: Desk, today: date) -> str:
+    """The day by which a duty that is still open is overdue for too long."""
     day = desk.rules.calendar.before(today, desk.court.escalate_days)
-    return day.isoformat() if day else None
+    return day.isoformat() if day else date.min.isoformat()
 
 
 def _calendar_missing(desk: Desk, today: date) -> int | None:

@@ -87,6 +87,8 @@ NAMES = {
     "until": "到期日",
     "visited_on": "走访日期",
     "reply_mode": "答复方式",
+    "replied_on": "答复日期",
+    "closed_on": "办结日期",
     "outcome": "办结方式",
     "satisfaction": "企业满意度",
     "flags": "线索标记",
