@@ -227,6 +227,21 @@ def needs_show(settings: Settings, no: str) -> None:
     click.echo("\n".join(story_lines(_open(settings), no.upper())))
 
 
+@needs.command("export")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--unmasked", is_flag=True, help="含完整的联系人和电话，要同时用 --why 写明理由")
+@click.option("--why", default="", help="导出完整联系方式的理由，会记入审计")
+@pass_settings
+def needs_export(settings: Settings, file: Path, unmasked: bool, why: str) -> None:
+    """把台账导出为 Excel 或 CSV，从已登记的需求算起；个人信息默认遮盖，专班办理的需求不在内。
+
+    例：python -m bot needs export 台账.xlsx
+    """
+    from bot.sheets.whole import export_ledger
+
+    click.echo(export_ledger(_open(settings), file, unmasked, why))
+
+
 @main.group("library")
 def library_group() -> None:
     """知识库。

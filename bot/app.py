@@ -30,6 +30,7 @@ from bot.conversation import build_dispatcher
 from bot.desk import Desk
 from bot.doctor import examine
 from bot.inbox import Inbox, Incoming
+from bot.joining import Joining
 from bot.outbox import Courier, Mail, Outbox, Saying
 from bot.quality import exam
 from bot.rounds import make_round
@@ -88,7 +89,9 @@ class App:
             answering=self._opened.answering,
             court=self._court,
             topics=self._opened.topics,
+            joining=Joining(self.database.path, self._opened.encoder, self._court, self._opened.topics),
             desk=self._desk,
+            settings=self._opened.settings,
             documents=str(self._opened.folders.documents),
             think=self._think,
             reindex=self.reindex,
@@ -174,7 +177,7 @@ class App:
         text = str(message.get("text", "")) if isinstance(message, dict) else ""
         if self._telegram and turn.incoming.channel == "telegram" and text.startswith(("/start", "/logout")):
             chat_id = turn.incoming.chat_id
-            staff = await asyncio.wrap_future(self.database.read(lambda db: staff_in_chat(db, "telegram", chat_id)))
+            staff = await asyncio.wrap_future(self.database.read(lambda db: staff_in_chat(db, "telegram", chat_id, self.clock())))
             await self._telegram.set_commands(chat_id, staff.roles if staff else ())
 
     def _give_to_staff(self, db: Db, mail: Mail, turn: Turn) -> None:
@@ -208,7 +211,7 @@ class App:
         return await self._think(lambda: why_lines(self._opened.answering.reply_to(question)))
 
     async def _may_upload(self, chat_id: int) -> bool:
-        staff = await asyncio.wrap_future(self.database.read(lambda db: staff_in_chat(db, "web", chat_id)))
+        staff = await asyncio.wrap_future(self.database.read(lambda db: staff_in_chat(db, "web", chat_id, self.clock())))
         return staff is not None and "admin" in staff.roles
 
     async def _status(self) -> list[str]:

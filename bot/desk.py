@@ -121,8 +121,8 @@ class Desk:
         if need["state"] == "in_progress" and not why.strip():
             raise BadInput("改派办理中的需求，请写明理由。")
         move(db, no, "assign", staff.actor, staff.roles, at, self.rules, why, details)
-        self._notify(db, mail, no, need["text_id"], "分派给您的需求", self._chats(db, [handler] if handler else [], division))
-        self._notify(db, mail, no, need["text_id"], "抄送您的需求", chats_of_staff(db, _named_in_directory(db, copies)))
+        self._notify(db, mail, no, need["text_id"], "分派给您的需求", self._chats(db, [handler] if handler else [], division, at))
+        self._notify(db, mail, no, need["text_id"], "抄送您的需求", chats_of_staff(db, _named_in_directory(db, copies), at))
 
     def reply(self, db: Db, mail: Mail, no: str, staff: Staff, text: str, at: datetime, mode: str | None = None) -> int:
         """Answer a need: everyone who asked it, or a need grouped with it, is told once. Returns how many messages that is.
@@ -139,7 +139,7 @@ class Desk:
         need = self._need(db, no, staff)
         _must_be_text(text)
         move(db, no, "submit_reply", staff.actor, staff.roles, at, self.rules, text, None if need["handler"] else {"handler": staff.id})
-        chats = [chat for chat in chats_of_roles(db, ["reviewer"]) if chat not in chats_of_staff(db, [staff.id])]
+        chats = [chat for chat in chats_of_roles(db, ["reviewer"], at) if chat not in chats_of_staff(db, [staff.id], at)]
         self._notify(db, mail, no, need["text_id"], "有答复等您审核", chats)
 
     def approve(self, db: Db, mail: Mail, no: str, staff: Staff, at: datetime, text: str | None = None) -> int:
@@ -167,17 +167,17 @@ class Desk:
         """Tell the staff on duty about a new or changed need: the duty person alone where it is restricted, its handler if it has one."""
         need = row(db, "SELECT * FROM needs WHERE no = ?", no) or {}
         if need.get("sensitive"):
-            chats = chats_of_staff(db, sensitive.duty_staff(db, need["sensitive"], self.court))
+            chats = chats_of_staff(db, sensitive.duty_staff(db, need["sensitive"], self.court), mail.at)
             reason = f"{reason}（{need['sensitive']}，专人办理）"
         elif need.get("handler"):
-            chats = chats_of_staff(db, [need["handler"]])
+            chats = chats_of_staff(db, [need["handler"]], mail.at)
         else:
-            chats = chats_of_roles(db, list(self.court.notify_roles))
+            chats = chats_of_roles(db, list(self.court.notify_roles), mail.at)
         mail_all(mail, chats, notice(no, text, reason))
 
     def alert_danger(self, db: Db, mail: Mail, text: str, channel: str) -> None:
         """Tell the duty person at once that somebody may be in danger; nothing is asked of that person and nothing recorded about them."""
-        chats = chats_of_staff(db, sensitive.duty_staff(db, "人身危险", self.court))
+        chats = chats_of_staff(db, sensitive.duty_staff(db, "人身危险", self.court), mail.at)
         where = {"web": "网页对话", "telegram": "Telegram"}.get(channel, channel)
         mail_all(
             mail,
@@ -277,13 +277,16 @@ class Desk:
         if action not in TOLD_TO_STAFF:
             return
         roles, reason = TOLD_TO_STAFF[action]
-        chats = chats_of_staff(db, [need["handler"]]) if roles == ["the handler"] and need["handler"] else chats_of_roles(db, roles)
-        mail_all(mail, [chat for chat in chats if chat not in chats_of_staff(db, [staff.id])], notice(str(need["no"]), text, reason))
+        to_handler = roles == ["the handler"] and need["handler"]
+        chats = chats_of_staff(db, [need["handler"]], mail.at) if to_handler else chats_of_roles(db, roles, mail.at)
+        mail_all(
+            mail, [chat for chat in chats if chat not in chats_of_staff(db, [staff.id], mail.at)], notice(str(need["no"]), text, reason)
+        )
 
-    def _chats(self, db: Db, staff_ids: Sequence[int], division: str) -> list[tuple[str, int]]:
+    def _chats(self, db: Db, staff_ids: Sequence[int], division: str, at: datetime) -> list[tuple[str, int]]:
         if not staff_ids:
             staff_ids = [item["id"] for item in rows(db, "SELECT id FROM staff WHERE division = ? AND active = 1", division)]
-        return chats_of_staff(db, staff_ids)
+        return chats_of_staff(db, staff_ids, at)
 
     def _notify(self, db: Db, mail: Mail, no: str, text_id: int, reason: str, chats: Sequence[tuple[str, int]]) -> None:
         mail_all(mail, chats, notice(no, _text(db, text_id) or "", reason))

@@ -166,7 +166,7 @@ def _begin_next(db: Db, channel: str, chat_id: int) -> Incoming | None:
         found["received_at"],
         found["attempts"],
         asker,
-        staff_in_chat(db, channel, chat_id),
+        staff_in_chat(db, channel, chat_id, datetime.fromisoformat(found["received_at"])),
     )
 
 

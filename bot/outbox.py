@@ -78,7 +78,7 @@ class Mail:
     """The messages one transaction sends; `touched` are the chats to attend once it is committed."""
 
     def __init__(self, db: Db, at: datetime, channel: str = "", chat_id: int = 0, inbox_id: int | None = None) -> None:
-        self._db, self._at, self._channel, self._chat_id, self._inbox_id = db, at, channel, chat_id, inbox_id
+        self._db, self.at, self._channel, self._chat_id, self._inbox_id = db, at, channel, chat_id, inbox_id
         self.touched: set[tuple[str, int]] = set()
 
     def reply(self, *sayings: Saying) -> None:
@@ -93,7 +93,7 @@ class Mail:
                 cursor = self._db.execute(
                     "INSERT INTO outbox (channel, chat_id, inbox_id, need_no, text, buttons, edits, created_at)"
                     " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                    [channel, chat_id, self._inbox_id, part.need_no, part.text, _dump(part.buttons), part.edits, stamp(self._at)],
+                    [channel, chat_id, self._inbox_id, part.need_no, part.text, _dump(part.buttons), part.edits, stamp(self.at)],
                 )
             numbers.append(int(cursor.lastrowid or 0))
         self.touched.add((channel, chat_id))

@@ -12,6 +12,7 @@ from typing import Any
 from aiogram.filters.callback_data import CallbackData
 
 from bot.answering import Verdict
+from bot.joining import Joinable
 from bot.outbox import Button, Saying
 from knowledge.citations import change_notice, load_register
 from knowledge.court import Court, Topic
@@ -20,6 +21,7 @@ from knowledge.entry import Entry
 from knowledge.ledger.record import SATISFACTION
 from knowledge.ledger.workflow import MOVES, STATE_NAMES
 from knowledge.library import Published
+from knowledge.privacy import mask
 
 PRIVACY = (
     "使用说明：为了答复和跟进，您发来的内容会记录在本系统里，只用于法律服务；联系方式只有您自己填写才会保存。"
@@ -231,7 +233,8 @@ def staff_help(roles: frozenset[str]) -> Saying:
     """What staff can type, by role."""
     lines = [
         "工作人员命令：",
-        "/today 今天到期和超期的　/needs 待办需求　/need 编号 查看一件　/why 问题 看机器人会怎么答、为什么　/logout 退出身份",
+        "/today 今天到期和超期的　/needs 待办需求　/need 编号 查看一件",
+        "/why 问题 看机器人会怎么答、为什么　/console 登录工作台　/logout 退出身份",
         "直接回复新需求的通知，就是答复提问人。",
     ]
     if roles & {"reviewer", "admin"}:
@@ -317,6 +320,21 @@ def receipt(no: str, due_on: str | None, days: int, verdict: Verdict | None = No
     )
 
 
+def join_offer(no: str, joinable: Joinable) -> Saying:
+    """Others wait for the same answer: one button to wait together; whoever does not press it loses nothing."""
+    return Saying(
+        f"已有 <b>{joinable.enterprises}</b> 家企业问过同样的问题：“{escape(joinable.shown)}”。\n"
+        "是同一件事的话，可以一起等答复；不点也照常办理。",
+        ((_action("一起等答复", "join", f"{no},{joinable.lead}"),),),
+        need_no=no,
+    )
+
+
+def joined(no: str) -> Saying:
+    """The need waits together with others."""
+    return Saying(f"好的，<b>{no}</b> 已和同样的问题一起办理，有了答复会发到这里。", ((_action("我的提问", "my"),),), need_no=no)
+
+
 def person_called(no: str, court: Court) -> Saying:
     """A person was asked for; the bot falls silent."""
     return Saying(
@@ -373,20 +391,23 @@ def need_reopened(no: str) -> Saying:
     )
 
 
-def my_questions(items: Sequence[dict[str, Any]]) -> Saying:
-    """What the person asked, with states an owner understands."""
-    if not items:
+def my_questions(items: Sequence[dict[str, Any]], ours: Sequence[dict[str, Any]] = ()) -> Saying:
+    """What the person asked, with states an owner understands; `ours` are needs that colleagues of the same enterprise asked."""
+    if not items and not ours:
         return Saying(NOTHING_ASKED, (menu(),))
-    lines = []
-    for item in items:
-        state = (
-            STATE_NAMES[item["state"]] if item["no"] else {"answer": "已直接答复", "offer": "已列出相近问题"}.get(item["band"], "已记录")
-        )
-        number = f"<b>{item['no']}</b> " if item["no"] else ""
-        lines.append(f"{item['asked_at'][5:10]} {number}{escape(_short(item['question'] or '（文字已删除）', 40))}\n　{state}")
+    lines = ["您最近的提问：", *(_my_line(item, _short(item["question"] or "（文字已删除）", 40)) for item in items)] if items else []
+    if ours:
+        lines += ["本企业其他人的提问：", *(_my_line(item, mask(_short(item["question"] or "（文字已删除）", 40))) for item in ours)]
     mine = [item["no"] for item in items if item["no"] and item["state"] in MOVES["withdraw"].sources][:MOST_WITHDRAWN]
     withdraw = tuple((_action(f"撤回 {no}", "withdraw", no),) for no in dict.fromkeys(mine))
-    return Saying("您最近的提问：\n\n" + "\n".join(lines), (*withdraw, menu()))
+    return Saying("\n\n".join(lines[:1]) + "\n\n" + "\n".join(lines[1:]), (*withdraw, menu()))
+
+
+def _my_line(item: dict[str, Any], question: str) -> str:
+    direct = {"answer": "已直接答复", "offer": "已列出相近问题"}
+    state = STATE_NAMES[item["state"]] if item["no"] else direct.get(item["band"], "已记录")
+    number = f"<b>{item['no']}</b> " if item["no"] else ""
+    return f"{item['asked_at'][5:10]} {number}{escape(question)}\n　{state}"
 
 
 def profile(fields: dict[str, str | None], linked: int) -> Saying:

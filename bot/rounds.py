@@ -56,7 +56,7 @@ def _remind(db: Db, mail: Mail, desk: Desk, at: datetime) -> None:
             [need["no"], need["duty"], need["duty_on"], reminder.level, stamp(at)],
         )
         if done.rowcount:
-            for chat in _who(db, desk, reminder):
+            for chat in _who(db, desk, reminder, at):
                 told[chat].append(reminder)
     for (channel, chat_id), reminders in told.items():
         lines = [reminder.line for reminder in reminders[:LISTED]]
@@ -86,17 +86,17 @@ def _due(db: Db, desk: Desk, today: date) -> list[Reminder]:
     return [Reminder(need, level(date.fromisoformat(need["duty_on"]))) for need in found]
 
 
-def _who(db: Db, desk: Desk, reminder: Reminder) -> list[tuple[str, int]]:
+def _who(db: Db, desk: Desk, reminder: Reminder, at: datetime) -> list[tuple[str, int]]:
     need = reminder.need
     if need["sensitive"]:
-        return chats_of_staff(db, [*sensitive.duty_staff(db, need["sensitive"], desk.court), *filter(None, [need["handler"]])])
+        return chats_of_staff(db, [*sensitive.duty_staff(db, need["sensitive"], desk.court), *filter(None, [need["handler"]])], at)
     if reminder.level == "escalated":
-        return chats_of_roles(db, ["supervisor"])
+        return chats_of_roles(db, ["supervisor"], at)
     if need["state"] == "in_review":
-        return chats_of_roles(db, ["reviewer"])
+        return chats_of_roles(db, ["reviewer"], at)
     if need["handler"]:
-        return chats_of_staff(db, [need["handler"]])
-    return chats_of_roles(db, list(desk.court.notify_roles) if need["state"] in ("submitted", "need_info") else ["assigner"])
+        return chats_of_staff(db, [need["handler"]], at)
+    return chats_of_roles(db, list(desk.court.notify_roles) if need["state"] in ("submitted", "need_info") else ["assigner"], at)
 
 
 def _close_answered(db: Db, desk: Desk, at: datetime) -> None:

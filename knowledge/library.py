@@ -6,7 +6,7 @@ until a person changes them. An entry that a reviewer published keeps that mark 
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
@@ -45,7 +45,9 @@ def replace_origin(db: Db, origin: str, entries: Iterable[Entry], at: datetime) 
     changes = Changes()
     found = rows(db, "SELECT id, hash, state, reviewed_by FROM entries WHERE origin = ?", origin)
     before = {item["id"]: item for item in found}
-    made_here = {item["id"] for item in rows(db, "SELECT id FROM entries WHERE origin = 'console' AND state <> 'withdrawn'")}
+    # What a person of the court withdrew stays withdrawn, whatever its source says now.
+    ours = "origin = 'console' AND (state <> 'withdrawn' OR reviewed_by IS NOT NULL)"
+    made_here = {item["id"] for item in rows(db, f"SELECT id FROM entries WHERE {ours}")}
     for entry in entries:
         if entry.id in made_here:
             changes.kept_ours.append(entry.id)
@@ -58,7 +60,6 @@ def replace_origin(db: Db, origin: str, entries: Iterable[Entry], at: datetime) 
             continue
         else:
             changes.changed.append(entry.id)
-        # What a person of the court withdrew stays withdrawn, whatever its source says now.
         withdrawn_here = known is not None and known["state"] == "withdrawn" and known["reviewed_by"]
         put_entry(db, origin, replace(entry, state="withdrawn") if withdrawn_here else entry, at)
     for entry_id, known in before.items():
@@ -80,8 +81,15 @@ def put_entry(db: Db, origin: str, entry: Entry, at: datetime) -> None:
     )
     if known and known["hash"] != content and entry.state != "withdrawn":
         db.execute("UPDATE entries SET reviewed_by = NULL, reviewed_at = NULL WHERE id = ?", [entry.id])
-    db.execute("INSERT OR IGNORE INTO entry_versions VALUES (?, ?, ?, ?)", [entry.id, content, entry.to_json(), stamp(at)])
+    keep_version(db, entry, at)
     _changed(db)
+
+
+def keep_version(db: Db, entry: Entry, at: datetime) -> str:
+    """Keep this version without letting it serve; what serves under its id stays as it is. Returns its hash."""
+    content = entry.content_hash()
+    db.execute("INSERT OR IGNORE INTO entry_versions VALUES (?, ?, ?, ?)", [entry.id, content, entry.to_json(), stamp(at)])
+    return content
 
 
 def set_state(db: Db, entry_id: str, state: str, at: datetime, reviewer: str | None = None) -> None:
@@ -95,6 +103,44 @@ def set_state(db: Db, entry_id: str, state: str, at: datetime, reviewer: str | N
     if cursor.rowcount == 0:
         raise NotFound(f"没有编号为 {entry_id} 的条目。")
     _changed(db)
+
+
+@dataclass(frozen=True)
+class Held:
+    """An entry in whatever state the library holds it; `entry.state` is that state."""
+
+    entry: Entry
+    origin: str
+    hash: str
+    reviewed_by: str | None
+    reviewed_at: str | None
+    updated_at: str
+
+
+def find(db: Db, entry_id: str) -> Held | None:
+    """The entry of this id in any state, or None."""
+    found = row(db, "SELECT * FROM entries WHERE id = ?", entry_id)
+    return _held(found) if found else None
+
+
+def entries_with(db: Db, words: Sequence[str], limit: int) -> list[Held]:
+    """Entries of any state that say every one of `words` (in their id, question, wordings or answer), published ones first."""
+    fields = ("e.id", *(f"json_extract(e.body, '$.{name}')" for name in ("question", "wordings", "answer")))
+    said = " || ' ' || ".join(fields)
+    condition = " AND ".join(f"instr({said}, ?) > 0" for _ in words) or "0"
+    found = rows(db, f"SELECT e.* FROM entries e WHERE {condition} ORDER BY e.state <> 'published', e.id LIMIT ?", *words, limit)
+    return [_held(item) for item in found]
+
+
+def running_out(db: Db, last: date) -> list[Held]:
+    """Published entries whose validity ends on `last` or earlier (some may have run out), the soonest first."""
+    found = rows(
+        db,
+        "SELECT * FROM entries WHERE state = 'published' AND json_extract(body, '$.valid_until') <= ?"
+        " ORDER BY json_extract(body, '$.valid_until'), id",
+        last.isoformat(),
+    )
+    return [_held(item) for item in found]
 
 
 class Shelf:
@@ -194,3 +240,8 @@ def _changed(db: Db) -> None:
 
 def _published(found: dict[str, Any]) -> Published:
     return Published(Entry.from_json(found["body"]), found["origin"], found["hash"], found["reviewed_by"], found["reviewed_at"])
+
+
+def _held(found: dict[str, Any]) -> Held:
+    entry = replace(Entry.from_json(found["body"]), state=found["state"])
+    return Held(entry, found["origin"], found["hash"], found["reviewed_by"], found["reviewed_at"], found["updated_at"])

@@ -319,6 +319,9 @@ def m005_whole_ledger(db: sqlite_utils.Database) -> None:
             action TEXT NOT NULL,
             note TEXT);
         CREATE INDEX entry_events_entry ON entry_events (entry_id, id);
+        DROP INDEX askings_need;
+        CREATE INDEX askings_need ON askings (need_no, person_id);
+        CREATE INDEX askings_day ON askings (asked_at, band, feedback, need_no);
         CREATE INDEX askings_entry ON askings (entry_id, asked_at) WHERE entry_id IS NOT NULL;
         CREATE TABLE alerts (
             need_no TEXT NOT NULL REFERENCES needs (no),

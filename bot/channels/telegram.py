@@ -79,7 +79,13 @@ VISITOR_COMMANDS = {
     "forget": "删除我的资料",
     "help": "使用说明",
 }
-STAFF_COMMANDS = {"needs": "待办需求", "need": "查看一件需求：/need 编号", "logout": "退出工作人员身份"}
+STAFF_COMMANDS = {
+    "today": "今天到期和超期的需求",
+    "needs": "待办需求",
+    "need": "查看一件需求：/need 编号",
+    "console": "登录工作台的一次性链接",
+    "logout": "退出工作人员身份",
+}
 REVIEWER_COMMANDS = {"drafts": "待审核的条目"}
 ADMIN_COMMANDS = {"status": "体检", "reindex": "重建索引"}
 

@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 from knowledge.court import Court
 from knowledge.database import Db, rows
+from knowledge.ledger.statistics import NUMBERS, listed
 from knowledge.ledger.workflow import COUNTED, INTAKE, OPEN, STATE_NAMES
 from knowledge.privacy import mask
 
@@ -46,7 +47,6 @@ TO_ASKER = (
     " WHERE a.need_no = o.need_no AND k.channel = o.channel AND k.chat_id = o.chat_id)"
 )
 """An outbox row that goes to somebody who asked, not to staff who are told about it."""
-_SHOWN_STATES = {"open", "all", "ledger"}
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,7 @@ class Wanted:
     last: str = ""
     by: str = "registered"
     due: str = ""
+    count: str = ""
 
     @classmethod
     def read(cls, query: Mapping[str, str]) -> "Wanted":
@@ -81,19 +82,28 @@ class Wanted:
             _day(query.get("to", "")),
             query.get("by", "") if query.get("by") in DAYS else "registered",
             query.get("due", "") if query.get("due") in ("late", "today", "soon") else "",
+            query.get("count", "") if query.get("count") in NUMBERS else "",
         )
 
     @property
     def query(self) -> dict[str, Any]:
         """What stands in the address for this list."""
-        given = {"tab": self.tab, "order": self.order, "q": self.search, "from": self.first, "to": self.last, "due": self.due}
+        given = {
+            "tab": self.tab,
+            "order": self.order,
+            "q": self.search,
+            "from": self.first,
+            "to": self.last,
+            "due": self.due,
+            "count": self.count,
+        }
         by = {"by": self.by} if (self.first or self.last) and self.by != "registered" else {}
         return {name: value for name, value in (given | by | self.filters).items() if value}
 
     @property
     def filtered(self) -> bool:
         """Whether anything besides the tab narrows the list."""
-        return bool(self.filters or self.first or self.last or self.due or self.search)
+        return bool(self.filters or self.first or self.last or self.due or self.count or self.search)
 
     def link(self, path: str = "/console/needs", **changes: Any) -> str:
         """The address of this list with something changed; `page` starts again at 1 unless it is given."""
@@ -182,6 +192,10 @@ def matching(wanted: Wanted, today: date, visible: tuple[str, list[Any]], sees_p
         sign = {"late": "<", "today": "=", "soon": ">="}[wanted.due]
         conditions.append(f"n.duty_on {sign} ?")
         args.append(today.isoformat())
+    if wanted.count and wanted.first and wanted.last:
+        counted, more = listed(wanted.count, date.fromisoformat(wanted.first), date.fromisoformat(wanted.last), today)
+        conditions.append(counted)
+        args += more
     for word in wanted.search.split()[:MOST_WORDS]:
         searched, patterns = _containing(word, sees_phones)
         conditions.append(searched)

@@ -1,26 +1,28 @@
 """The needs' pages: the list with filters and bulk work, entering one that came on paper or by phone, and one need with its story."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
+from typing import NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
 from aiohttp import web
 
 from bot import intake
 from bot.access import Staff
-from bot.console import board, story
+from bot.console import board, groups, story
 from bot.console.gate import Form
 from bot.console.serving import SIGNED_IN, Console, Route, Visit, go, number_in, status_of
 from bot.outbox import Mail
 from knowledge.court import ROLES
 from knowledge.database import Db, row, rows
 from knowledge.enterprise import FIELDS
-from knowledge.errors import BadInput, NotFound
+from knowledge.errors import BadInput, Conflict, NotFound
 from knowledge.ledger import assignment
 from knowledge.ledger.directory import copies_for, label_of, outside_bodies
 from knowledge.ledger.needs import find_need
 from knowledge.ledger.record import CHOICES, FLAGS, NAMES, OTHER_CATEGORIES, OUTCOMES, REJECTIONS, SENSITIVE, TEXT_FIELDS
+from knowledge.ledger.statistics import NUMBERS
 from knowledge.ledger.workflow import ANSWERING_ROLES, DESK_ROLES, INTAKE_ROLES, MOVES
 
 CONTACT_READERS = frozenset({"registrar", "handler", "reviewer", "admin"})
@@ -169,6 +171,11 @@ async def edit(console: Console, visit: Visit) -> web.StreamResponse:
         done = await console.act(visit.at, change)
     except NotFound:
         raise
+    except Conflict as error:
+        # What the clerk typed stays, beside what has happened meanwhile; saving again is then a decision.
+        found = await console.read(lambda db: story.read_story(db, _no(visit), console.desk, visit.today))
+        news = [step for step in found.steps if step.id > _seen(visit) and step.action != story.REVEAL]
+        return await _record_page(console, visit, _no(visit), fields, status_of(error), str(error), found.version, news)
     except BadInput as error:
         return await _record_page(console, visit, _no(visit), fields, status_of(error), str(error), _seen(visit))
     return go(f"/needs/{_no(visit)}?done={done}")
@@ -288,6 +295,7 @@ async def _board_page(console: Console, visit: Visit, said: str = "", bad: bool 
         board=found,
         wanted=wanted,
         tabs=board.TABS,
+        numbers=NUMBERS,
         views=views,
         choices=_choices(console),
         colleagues=colleagues,
@@ -325,12 +333,7 @@ async def _need_page(console: Console, visit: Visit, status: int = 200, problem:
 async def _show_story(
     console: Console, visit: Visit, found: story.Story, status: int = 200, problem: str = "", done: str = ""
 ) -> web.StreamResponse:
-    def read(db: Db) -> tuple[assignment.Proposal, list[tuple[str, str]], list[tuple[str, str]]]:
-        proposal = _proposal(db, console, found.no)
-        copies = list(zip(proposal.copies, label_of(db, proposal.copies), strict=True))
-        return proposal, copies, outside_bodies(db, visit.today)
-
-    proposal, copies, bodies = await console.read(read)
+    beside = await console.read(lambda db: _beside(db, console, visit, found.no))
     seen = _seen(visit) if status == HTTPStatus.CONFLICT else 0
     return console.pages.show(
         "need",
@@ -341,9 +344,7 @@ async def _show_story(
         steps=_steps(visit.me, found),
         step_fields=STEP_FIELDS,
         choices=_choices(console),
-        proposal=proposal,
-        copies=copies,
-        bodies=bodies,
+        beside=beside,
         kept=visit.form,
         seen=seen,
         problem=problem,
@@ -352,12 +353,28 @@ async def _show_story(
     )
 
 
+class Beside(NamedTuple):
+    """What the page of a need shows beside its story: who should handle it, who gets a copy, whom to pass it to, its group."""
+
+    proposal: assignment.Proposal
+    copies: list[tuple[str, str]]
+    bodies: list[tuple[str, str]]
+    group: groups.ShownGroup | None
+
+
+def _beside(db: Db, console: Console, visit: Visit, no: str) -> Beside:
+    proposal = _proposal(db, console, no)
+    copies = list(zip(proposal.copies, label_of(db, proposal.copies), strict=True))
+    return Beside(proposal, copies, outside_bodies(db, visit.today), groups.read_group(db, no, console.desk, visit.me))
+
+
 def _may(me: Staff, found: story.Story) -> dict[str, bool]:
     """Which forms of the need's page this person gets."""
     mine = found.handler_id in (None, me.id)
     return {
         "reply": me.may(ANSWERING_ROLES) and found.offers("reply") and mine and not found.must_be_reviewed,
         "submit": me.may(MOVES["submit_reply"].roles) and found.offers("submit_reply") and mine,
+        "group": me.may(DESK_ROLES),
         "approve": me.may(MOVES["approve"].roles) and found.offers("approve"),
         "register": me.may(INTAKE_ROLES) and found.offers("register"),
         "reject": me.may(INTAKE_ROLES) and found.offers("reject"),
@@ -421,6 +438,7 @@ async def _record_page(
     status: int = 200,
     problem: str = "",
     version: int = 0,
+    news: Sequence[story.Step] = (),
 ) -> web.StreamResponse:
     colleagues = [(str(who.id), who.name) for who in await console.read(assignment.handlers)]
     return console.pages.show(
@@ -438,6 +456,7 @@ async def _record_page(
         may_register=visit.me.may(INTAKE_ROLES),
         problem=problem,
         version=version,
+        news=news,
         here="board",
     )
 

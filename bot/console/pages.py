@@ -19,8 +19,14 @@ STATIC = {"console.css": "text/css", "icon.svg": "image/svg+xml"}
 MENU = (
     ("today", "/console", "今天", frozenset(ROLES)),
     ("board", "/console/needs", "需求台账", frozenset(ROLES)),
+    ("groups", "/console/groups", "同类归并", frozenset(ROLES)),
     ("drafts", "/console/entries", "条目审核", READERS),
+    ("enterprises", "/console/enterprises", "企业", frozenset(ROLES)),
+    ("directory", "/console/directory", "通讯录", frozenset(ROLES)),
+    ("statistics", "/console/statistics", "统计", frozenset(ROLES)),
     ("why", "/console/why", "答复试问", frozenset(ROLES)),
+    ("staff", "/console/staff", "工作人员", frozenset({"admin"})),
+    ("audit", "/console/audit", "审计", frozenset({"auditor", "admin", "supervisor"})),
 )
 """The main menu: name, address, label, and who sees it."""
 TITLES = {
@@ -66,7 +72,7 @@ class Pages:
 
     def problem(self, status: int, text: str, session: Session | None = None, kept: str = "") -> web.Response:
         """What went wrong, one next step, and what the person had typed where it would be lost."""
-        return self.show("problem", session, status, title=TITLES.get(status, TITLES[400]), text=text, kept=kept)
+        return self.show("problem", session, status, forbidden=status == 403, title=TITLES.get(status, TITLES[400]), text=text, kept=kept)
 
     def static(self, name: str) -> web.Response | None:
         """A file the pages need."""

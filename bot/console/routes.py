@@ -1,5 +1,6 @@
 """Every route of the console and the roles that reach it; deny by default, because nothing else is served."""
 
-from bot.console import door, entries, needs, today
+from bot.console import audit, directory, door, enterprises, entries, groups, needs, sheets, staff, statistics, today
 
-ROUTES = (*door.ROUTES, *today.ROUTES, *needs.ROUTES, *entries.ROUTES)
+SECTIONS = (door, today, needs, sheets, groups, entries, enterprises, directory, statistics, staff, audit)
+ROUTES = tuple(route for section in SECTIONS for route in section.ROUTES)

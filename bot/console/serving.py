@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from aiohttp import web
 
-from bot import access
+from bot import access, passwords
 from bot.access import Session, Staff
 from bot.channels.web_security import is_own_origin, load_signer
 from bot.console.gate import Form, TooLong, is_genuine, is_let_in, read_form, secure
@@ -86,6 +86,7 @@ class Console:
         self.pages = Pages(opened.court)
         self.desk = Desk(opened.court, opened.rules, opened.topics)
         self.attempts = access.Throttle(access.SIGN_INS_PER_MINUTE)
+        self.guesses = passwords.Guesses()
 
     def attach(self, application: web.Application, routes: Iterable["Route"]) -> None:
         """Add every route, behind the network check."""

@@ -1,6 +1,7 @@
 """Free questions: the main path. on_question -> reply_to -> search -> nearest | matching."""
 
 from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
 
 from aiogram import Router
 from aiogram.types import CallbackQuery, Message
@@ -10,6 +11,7 @@ from bot.answering import Answering, Verdict
 from bot.conversation.filters import Text
 from bot.desk import Desk
 from bot.inbox import Outcome
+from bot.joining import Joinable, Joining
 from bot.outbox import Mail, Saying
 from bot.red_lines import refusal
 from bot.turn import Turn
@@ -23,7 +25,13 @@ from knowledge.library import Published
 
 LONGEST = 4000
 MOST_KEPT = 1000
-Think = Callable[[Callable[[], Verdict]], Awaitable[Verdict]]
+T = TypeVar("T")
+
+
+class Think(Protocol):
+    """Runs work on the one thread that searches."""
+
+    def __call__(self, work: Callable[[], T]) -> Awaitable[T]: ...
 
 
 def router() -> Router:
@@ -36,7 +44,7 @@ def router() -> Router:
     return questions
 
 
-async def on_question(message: Message, turn: Turn, text: str, answering: Answering, desk: Desk, think: Think) -> None:
+async def on_question(message: Message, turn: Turn, text: str, answering: Answering, joining: Joining, desk: Desk, think: Think) -> None:
     """Answered, offered, recorded as a need, small talk, or refused; while a person has the chat, added to the need."""
     turn.conversation.pop("expecting", None)
     turn.conversation.pop("refused", None)
@@ -59,7 +67,8 @@ async def on_question(message: Message, turn: Turn, text: str, answering: Answer
         await turn.close("conversation", replies.small_talk(verdict))
     else:
         turn.conversation["before"] = verdict.query.text[-200:]
-        await turn.close(OUTCOMES[verdict.band], doing=lambda db, mail: carry_out(db, mail, turn, verdict, answering, desk))
+        joinable = await think(lambda: joining.find(text)) if verdict.band == "need" else None
+        await turn.close(OUTCOMES[verdict.band], doing=lambda db, mail: carry_out(db, mail, turn, verdict, answering, desk, joinable))
 
 
 SENSITIVE_RULES = {"R5": "人身危险", "R7": "信访", "R2": "个案投诉"}
@@ -67,7 +76,9 @@ SENSITIVE_RULES = {"R5": "人身危险", "R7": "信访", "R2": "个案投诉"}
 OUTCOMES: dict[str, Outcome] = {"answer": "answered", "offer": "offered", "need": "need"}
 
 
-def carry_out(db: Db, mail: Mail, turn: Turn, verdict: Verdict, answering: Answering, desk: Desk) -> Outcome | None:
+def carry_out(
+    db: Db, mail: Mail, turn: Turn, verdict: Verdict, answering: Answering, desk: Desk, joinable: Joinable | None = None
+) -> Outcome | None:
     """Write the question down and reply as the verdict says."""
     best = verdict.answer
     asking_id = record_asking(db, verdict.as_asking(), turn.at, turn.incoming.id, turn.asker.id, turn.asker.person_id)
@@ -78,7 +89,7 @@ def carry_out(db: Db, mail: Mail, turn: Turn, verdict: Verdict, answering: Answe
         mail.reply(replies.offer(verdict, asking_id))
         return None
     likely = verdict.candidates[0] if verdict.candidates and verdict.candidates[0].confidence > 0.1 else None
-    return log_need(db, mail, turn, asking_id, desk, likely.published.entry.topic if likely else None, verdict)
+    return log_need(db, mail, turn, asking_id, desk, likely.published.entry.topic if likely else None, verdict, joinable)
 
 
 def show_answer(
@@ -99,6 +110,7 @@ def log_need(
     desk: Desk,
     topic: str | None = None,
     verdict: Verdict | None = None,
+    joinable: Joinable | None = None,
 ) -> Outcome:
     """Make a need of an asking, give its receipt and tell the staff; over the daily limit it stays on record without a number."""
     if _over_limit(db, turn, desk.court):
@@ -109,6 +121,8 @@ def log_need(
     no = open_need(db, asking_id, "机器人", turn.at, desk.rules, topic, details=sensitive.details_of(text, desk.court))
     need = find_need(db, no)
     mail.reply(replies.receipt(no, need["due_on"], desk.rules.answer_days(need["urgency"], need["source"]), verdict))
+    if joinable and not need["sensitive"]:
+        mail.reply(replies.join_offer(no, joinable))
     desk.urgent_new(db, mail, no, text, "新需求")
     return "need"
 

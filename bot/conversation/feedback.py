@@ -7,16 +7,18 @@ from aiogram.types import CallbackQuery
 
 from bot import replies
 from bot.answering import Answering
-from bot.conversation.ask import add_to_need, log_need, show_answer
+from bot.conversation.ask import Think, add_to_need, log_need, show_answer
 from bot.conversation.filters import Expecting, pressed
 from bot.desk import Desk
 from bot.inbox import Outcome
+from bot.joining import Joinable, Joining
 from bot.outbox import Mail
 from bot.replies import ActionButton, EntryButton, FeedbackButton, NeedButton, RelatedButton
 from bot.turn import Turn
 from knowledge import library
-from knowledge.database import Db
+from knowledge.database import Db, row
 from knowledge.ledger import sensitive
+from knowledge.ledger.grouping import join
 from knowledge.ledger.needs import Asking, asking_of, move, open_need, record_asking, set_feedback
 from knowledge.ledger.workflow import ASKER
 
@@ -30,13 +32,17 @@ def router() -> Router:
     buttons.callback_query.register(on_reply_feedback, NeedButton.filter())
     buttons.callback_query.register(on_person, ActionButton.filter(F.name == "person"))
     buttons.callback_query.register(on_resume, ActionButton.filter(F.name == "resume"))
+    buttons.callback_query.register(on_join, ActionButton.filter(F.name == "join"))
     buttons.callback_query.register(on_add, ActionButton.filter(F.name == "add"))
     buttons.message.register(on_addition, Expecting("add"))
     return buttons
 
 
-async def on_choice(query: CallbackQuery, callback_data: EntryButton, turn: Turn, answering: Answering, desk: Desk) -> None:
+async def on_choice(
+    query: CallbackQuery, callback_data: EntryButton, turn: Turn, answering: Answering, desk: Desk, joining: Joining, think: Think
+) -> None:
     """A candidate was tapped: its answer. 都不是, or an entry withdrawn meanwhile: a need."""
+    joinable = await _joinable(turn, callback_data.asking, joining, think) if callback_data.place < 0 else None
 
     def choose(db: Db, mail: Mail) -> Outcome:
         asking = asking_of(db, callback_data.asking, turn.asker.id)
@@ -49,7 +55,7 @@ async def on_choice(query: CallbackQuery, callback_data: EntryButton, turn: Turn
         item = library.published(db, chosen, turn.at.date()) if chosen else None
         if item is None or not answering.may_answer(item):
             set_feedback(db, asking["id"], "none_of_these")
-            return log_need(db, mail, turn, asking["id"], desk)
+            return log_need(db, mail, turn, asking["id"], desk, joinable=joinable)
         db.execute(
             "UPDATE askings SET band = 'answer', entry_id = ?, entry_hash = ? WHERE id = ?", [item.entry.id, item.hash, asking["id"]]
         )
@@ -76,8 +82,9 @@ async def on_related(query: CallbackQuery, callback_data: RelatedButton, turn: T
     await turn.close("answered", doing=show)
 
 
-async def on_feedback(query: CallbackQuery, callback_data: FeedbackButton, turn: Turn, desk: Desk) -> None:
+async def on_feedback(query: CallbackQuery, callback_data: FeedbackButton, turn: Turn, desk: Desk, joining: Joining, think: Think) -> None:
     """解决了: thanks. 没解决: a need with everything known. 找法院工作人员: a need, and the bot falls silent."""
+    joinable = await _joinable(turn, callback_data.asking, joining, think) if callback_data.verdict == "unsolved" else None
 
     def take(db: Db, mail: Mail) -> Outcome:
         asking = asking_of(db, callback_data.asking, turn.asker.id)
@@ -91,9 +98,16 @@ async def on_feedback(query: CallbackQuery, callback_data: FeedbackButton, turn:
             return "conversation"
         if callback_data.verdict == "person":
             return call_person(db, mail, turn, asking["id"], desk)
-        return log_need(db, mail, turn, asking["id"], desk)
+        return log_need(db, mail, turn, asking["id"], desk, joinable=joinable)
 
     await turn.close("need", doing=take)
+
+
+async def _joinable(turn: Turn, asking_id: int, joining: Joining, think: Think) -> Joinable | None:
+    """The group of needs that this asking could wait with, if there is one that may be shown."""
+    asking = await turn.read(lambda db: asking_of(db, asking_id, turn.asker.id))
+    text = str(asking["text"] or "") if asking else ""
+    return await think(lambda: joining.find(text)) if text else None
 
 
 async def on_reply_feedback(query: CallbackQuery, callback_data: NeedButton, turn: Turn, desk: Desk) -> None:
@@ -144,6 +158,22 @@ async def on_resume(query: CallbackQuery, turn: Turn) -> None:
     """The bot answers again."""
     turn.conversation.pop("person", None)
     await turn.close("conversation", replies.buttons_gone(pressed(query)), replies.say(replies.HANDED_BACK))
+
+
+async def on_join(query: CallbackQuery, callback_data: ActionButton, turn: Turn, desk: Desk) -> None:
+    """我也遇到: this person's need waits together with the group it was shown."""
+    no, _, lead = callback_data.about.partition(",")
+
+    def take(db: Db, mail: Mail) -> Outcome:
+        if row(db, "SELECT 1 FROM askings WHERE need_no = ? AND person_id = ?", no, turn.asker.person_id) is None:
+            mail.reply(replies.say(replies.STALE_BUTTON))
+            return "conversation"
+        mail.reply(replies.buttons_gone(pressed(query)))
+        join(db, no, lead, turn.at, desk.rules)
+        mail.reply(replies.joined(no))
+        return "conversation"
+
+    await turn.close("conversation", doing=take)
 
 
 async def on_add(query: CallbackQuery, callback_data: ActionButton, turn: Turn) -> None:

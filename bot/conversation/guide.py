@@ -39,7 +39,7 @@ async def on_start(message: Message, command: CommandObject, turn: Turn, court: 
 
     def enter(db: Db, mail: Mail) -> None:
         staff = access.use_link(db, token, turn.at)
-        access.bind_chat(db, staff.id, turn.incoming.channel, turn.incoming.chat_id)
+        access.enter_chat(db, staff, turn.incoming.channel, turn.incoming.chat_id, turn.at)
         mail.reply(Saying(f"已登录为工作人员 {staff.signature}。发送 /needs 查看待办需求，/help 查看说明，/logout 退出。"))
 
     await turn.close("conversation", doing=enter)

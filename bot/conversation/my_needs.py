@@ -11,6 +11,7 @@ from bot.outbox import Mail
 from bot.replies import ActionButton
 from bot.turn import Turn
 from knowledge.database import Db, row
+from knowledge.enterprise import enterprise_of, needs_of_enterprise
 from knowledge.ledger.needs import move, needs_of_person
 from knowledge.ledger.record import SATISFACTION
 from knowledge.ledger.workflow import ASKER
@@ -28,10 +29,14 @@ def router() -> Router:
 
 
 async def on_my(event: Message | CallbackQuery, turn: Turn) -> None:
-    """Only what was asked from this person's own, linked chats."""
+    """What was asked from this person's own, linked chats; and, for a contact whom staff have verified, the enterprise's needs."""
 
     def show(db: Db, mail: Mail) -> None:
-        mail.reply(replies.my_questions(needs_of_person(db, turn.asker.person_id)))
+        mine = needs_of_person(db, turn.asker.person_id)
+        enterprise = enterprise_of(db, turn.asker.person_id)
+        numbers = {item["no"] for item in mine}
+        ours = [item for item in needs_of_enterprise(db, enterprise) if item["no"] not in numbers] if enterprise else []
+        mail.reply(replies.my_questions(mine, ours))
 
     await turn.close("conversation", doing=show)
 

@@ -15,6 +15,7 @@ from bot.conversation.filters import Expecting, StaffWith, Text, pressed
 from bot.desk import Desk
 from bot.outbox import Button, Mail, Saying, need_behind
 from bot.replies import StaffButton
+from bot.settings import Settings
 from bot.turn import Turn
 from bot.why import why_lines
 from knowledge import library
@@ -40,6 +41,7 @@ def router() -> Router:
     staff.message.register(on_today, Command("today"), StaffWith(ANY))
     staff.message.register(on_need, Command("need"), StaffWith(ANY))
     staff.message.register(on_why, Command("why"), StaffWith(ANY))
+    staff.message.register(on_console, Command("console"), StaffWith(ANY))
     staff.message.register(on_logout, Command("logout"), StaffWith(ANY))
     staff.message.register(on_drafts, Command("drafts"), StaffWith(REVIEWERS | {"admin"}))
     staff.message.register(on_reply, StaffWith(ANSWERERS), Expecting("reply"))
@@ -248,6 +250,16 @@ async def on_publish(query: CallbackQuery, callback_data: StaffButton, turn: Tur
         mail.reply(replies.buttons_gone(pressed(query)), replies.say(f"“{entry.question}”{done}。"))
 
     await turn.close("conversation", doing=decide)
+
+
+async def on_console(message: Message, turn: Turn, settings: Settings) -> None:
+    """A one-time link to the console."""
+
+    def make(db: Db, mail: Mail) -> None:
+        token = access.make_link(db, _me(turn).name, turn.at, _me(turn).actor)
+        mail.reply(Saying(access.link_message(settings, token)))
+
+    await turn.close("conversation", doing=make)
 
 
 async def on_logout(message: Message, turn: Turn) -> None:

@@ -182,7 +182,8 @@ class _Clock:
         if state == "reopened":
             self._start, self._paused_days, self._extended, self._replied = day, 0, None, None
         if state == "replied":
-            self._replied = self._replied or day
+            # An answer taken over from an old ledger was given on its own day.
+            self._replied = self._replied or (date.fromisoformat(details["replied_on"]) if "replied_on" in details else day)
         self._state, self._since = state, day
 
     def _end_pause(self, day: date) -> None:

@@ -9,7 +9,7 @@ ledger keeps in place of people's names, means the same person for ever.
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
@@ -92,7 +92,7 @@ def lookup(db: Db, day: date, kind: str | None = None) -> list[Body]:
         day.isoformat(),
         kind,
     )
-    bodies = [Body(**{name: value if value is not None else "" for name, value in item.items()}) for item in found]
+    bodies = [replace(_of({name: item[name] or "" for name in COLUMNS}), id=item["id"], valid_from=item["valid_from"]) for item in found]
     return sorted(bodies, key=lambda body: (KINDS.index(body.kind), body.name, body.id))
 
 
@@ -188,7 +188,7 @@ def _add(db: Db, body: Body, day: date, staff_id: int) -> None:
 
 def _body(row: SheetRow, court: Court) -> Body:
     """What a row says, with ordinary digits in the phone number and the code of a division that is called as in court.yaml."""
-    body = Body(**row.cells)
+    body = _of(row.cells)
     body = replace(body, phone=unicodedata.normalize("NFKC", body.phone))
     if body.kind != DIVISION or body.code:
         return body
@@ -212,6 +212,12 @@ def _what_is_wrong(body: Body, court: Court) -> str | None:
     if body.phone and not (_PHONE.fullmatch(body.phone) and any(sign.isdigit() for sign in body.phone)):
         return f"电话“{body.phone}”不像电话号码。还没有的请留空"
     return None
+
+
+def _of(cells: Mapping[str, str]) -> Body:
+    """The line that these columns make; one that is not there is empty."""
+    kind, name, code, person, phone, team, note = (cells.get(column, "") for column in COLUMNS)
+    return Body(kind, name, code, person, phone, team, note)
 
 
 def _key(body: Body) -> tuple[str, str]:

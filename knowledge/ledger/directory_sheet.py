@@ -6,10 +6,11 @@ cannot be used is named with its row; whether a row makes sense is decided where
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 from knowledge.court import Court
 from knowledge.errors import Unreadable
@@ -93,16 +94,12 @@ def read_sheet(path: Path) -> Sheet:
     data = read_bytes(path)
     if data.startswith(_OLD_EXCEL):
         raise Unreadable("这是旧版 Excel（.xls）或加了密码的文件。请在表格软件里另存为 .xlsx 或 CSV，再上传。")
-    tables = _excel(path) if data.startswith(_ZIP) else {"": _csv(read_text(path))}
-    found = [_sheet(title if len(tables) > 1 else "", lines) for title, lines in tables.items()]
-    sheets = [sheet for sheet in found if sheet]
-    if not sheets:
+    sheets = _excel(path) if data.startswith(_ZIP) else [_sheet("", _csv_lines(read_text(path)))]
+    found = [sheet for sheet in sheets if sheet]
+    if not found:
         raise Unreadable("没有找到表头：要有“类别”和“名称”两列。请下载空白表，把内容填进去再上传。")
-    found_rows = tuple(row for sheet in sheets for row in sheet.rows)
-    if len(found_rows) > MOST_ROWS:
-        raise Unreadable(f"表里有 {len(found_rows)} 行，最多 {MOST_ROWS} 行。请拆成几个文件上传。")
-    bad = tuple(row for sheet in sheets for row in sheet.bad)
-    return Sheet(found_rows, bad, tuple(dict.fromkeys(heading for sheet in sheets for heading in sheet.unused)))
+    unused = dict.fromkeys(heading for sheet in found for heading in sheet.unused)
+    return Sheet(tuple(row for sheet in found for row in sheet.rows), tuple(row for sheet in found for row in sheet.bad), tuple(unused))
 
 
 def empty_sheet(court: Court) -> bytes:
@@ -131,40 +128,44 @@ def empty_sheet(court: Court) -> bytes:
     return stream.getvalue()
 
 
-def _csv(text: str) -> list[_Line | BadRow]:
-    lines: list[_Line | BadRow] = []
+def _csv_lines(text: str) -> Iterator[_Line | BadRow]:
     header = text.split("\n", 1)[0]
     reader = csv.reader(io.StringIO(text), delimiter=max(",\t;", key=header.count))
     begins = 1
     try:
         for cells in reader:
-            lines.append(_Line(begins, cells))
+            if any(cell.strip() for cell in cells):
+                yield _Line(begins, cells)
             begins = reader.line_num + 1
     except csv.Error:
-        lines.append(BadRow(f"第 {begins} 行", "从这一行起读不下去：引号没有成对，或者一格太长。后面的行都没有读"))
-    return lines
+        yield BadRow(f"第 {begins} 行", "从这一行起读不下去：引号没有成对，或者一格太长。后面的行都没有读")
 
 
-def _excel(path: Path) -> dict[str, list[_Line | BadRow]]:
+def _excel(path: Path) -> list[Sheet | None]:
     import openpyxl
 
     data = read_office_file(path)
     try:
         # data_only would show a formula's stored result, which nobody has checked.
         book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=False)
-        tables: dict[str, list[_Line | BadRow]] = {}
-        for sheet in book.worksheets:
-            # Some programs write down a size that is smaller than the sheet.
-            sheet.reset_dimensions()  # type: ignore[attr-defined]
-            tables[sheet.title] = [
-                _Line(number, [_text(cell.value) for cell in row], frozenset(i for i, cell in enumerate(row) if cell.data_type == "f"))
-                for number, row in enumerate(sheet.iter_rows(), start=1)
-                if any(cell.value is not None for cell in row)
-            ]
+        several = len(book.worksheets) > 1
+        sheets = [_sheet(sheet.title if several else "", _excel_lines(sheet)) for sheet in book.worksheets]
         book.close()
+    except Unreadable:
+        raise
     except Exception as error:  # a damaged workbook fails with whatever its parser met first
         raise Unreadable("打不开这个 Excel 文件，可能已损坏。请在表格软件里打开，另存为 .xlsx 后再传。") from error
-    return tables
+    return sheets
+
+
+def _excel_lines(sheet: Any) -> Iterator[_Line | BadRow]:
+    """The filled rows of a read-only worksheet (openpyxl's types do not know its methods)."""
+    # Some programs write down a size that is smaller than the sheet.
+    sheet.reset_dimensions()
+    for number, row in enumerate(sheet.iter_rows(), start=1):
+        if any(cell.value is not None for cell in row):
+            formulas = frozenset(place for place, cell in enumerate(row) if cell.data_type == "f")
+            yield _Line(number, [_text(cell.value) for cell in row], formulas)
 
 
 def _text(value: object) -> str:
@@ -174,16 +175,15 @@ def _text(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def _sheet(title: str, lines: Iterable[_Line | BadRow]) -> Sheet | None:
-    """What one sheet says, or None when it has no header of ours."""
-    following = iter(lines)
-    fields = _header(following)
+def _sheet(title: str, lines: Iterator[_Line | BadRow]) -> Sheet | None:
+    """What one sheet says, or None when it has no header of ours: then no more of it is read. Raises Unreadable when it is too long."""
+    fields = _header(lines)
     if fields is None:
         return None
     where = f"“{title}”" if title else ""
     found: list[SheetRow] = []
     bad: list[BadRow] = []
-    for line in following:
+    for line in lines:
         if isinstance(line, BadRow):
             bad.append(line)
             continue
@@ -197,6 +197,8 @@ def _sheet(title: str, lines: Iterable[_Line | BadRow]) -> Sheet | None:
             bad.append(BadRow(place, f"“{'、'.join(formulas)}”是公式。请在表里改成文字（复制后选择性粘贴为数值）"))
         else:
             found.append(SheetRow(place, cells))
+        if len(found) + len(bad) > MOST_ROWS:
+            raise Unreadable(f"表里超过 {MOST_ROWS} 行，没有读入。请拆成几个文件上传。")
     return Sheet(tuple(found), tuple(bad), tuple(heading for heading in fields.values() if heading not in COLUMNS))
 
 
