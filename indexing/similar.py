@@ -37,6 +37,8 @@ PROPOSED_PRECISION = 0.6
 """Share of proposed pairs that should be right. Staff look at each and untick; a pair that is not proposed they never see."""
 OFFERED_PRECISION = 0.75
 """The same for what an asker is offered, who has only the one sentence to go by."""
+LOOKED_AT = 12
+"""The likest others of a need that are compared word by word; groups still grow larger, around a central question."""
 BLOCK = 512
 MOST_KEPT = 20_000
 """Questions whose vectors are kept in memory; when there are more, all are made again."""
@@ -123,12 +125,20 @@ class Similar:
         """For each need, by its place, those that may go with it and how like they are."""
         vectors, crowding = self._placed([need.text for need in needs])
         near: dict[int, dict[int, float]] = {}
+        looked_at: set[tuple[int, int]] = set()
         for start in range(0, len(needs), BLOCK):
             part = vectors[start : start + BLOCK] @ vectors.T - (crowding[start : start + BLOCK, None] + crowding) / 2
-            for row, other in np.argwhere(part >= self.proposed_from).tolist():
-                one = start + row
-                if one < other and _may_go(needs[one], needs[other], unlike):
-                    near.setdefault(one, {})[other] = near.setdefault(other, {})[one] = float(part[row, other])
+            part[np.arange(len(part)), start + np.arange(len(part))] = -1.0
+            # A ledger full of one matter must not compare everybody with everybody.
+            nearest = np.argsort(-part, axis=1, kind="stable")[:, :LOOKED_AT]
+            for row, other in ((row, int(other)) for row in range(len(part)) for other in nearest[row]):
+                one, like = start + row, float(part[row, other])
+                pair = (min(one, other), max(one, other))
+                if like < self.proposed_from or pair in looked_at:
+                    continue
+                looked_at.add(pair)
+                if _may_go(needs[one], needs[other], unlike):
+                    near.setdefault(one, {})[other] = near.setdefault(other, {})[one] = like
         return near
 
     def _placed(self, texts: Sequence[str]) -> tuple[Matrix, Matrix]:

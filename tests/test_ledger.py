@@ -200,7 +200,7 @@ START = st.datetimes(datetime(2026, 1, 1), datetime(2026, 12, 31)).map(lambda at
 OTHER_RULES = {"answer_days_by_urgency": {"一般": 4, "较急": 2, "紧急": 1, "特急": 1}, "sign_days": 2, "acknowledge_days": 3}
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(START, st.lists(walks(), min_size=1, max_size=3), st.sampled_from(["机器人", "来信"]))
 def test_columns_are_what_the_history_makes_of_them(start: datetime, many: list[Walk], source: str) -> None:
     db = empty_ledger()
@@ -269,6 +269,11 @@ def test_a_need_suspended_before_registering_is_not_in_the_ledger(court: Court) 
 
 
 # --- Who sees a need of named staff -------------------------------------------------------------------------------------------
+
+
+def anonymous(text: str, no: str) -> str:
+    """A sentence about a need without its number, to be compared."""
+    return text.replace("（样子像 XQ-2026-0001）", "").replace(no, "N")
 
 
 @pytest.mark.parametrize(
@@ -340,7 +345,7 @@ def test_the_desk_refuses_a_restricted_need_in_the_words_of_an_unknown_number(co
         with pytest.raises(NotFound) as unknown:
             attempt("XQ-2026-9999")
         assert court.footprint() == before
-        assert str(hidden.value).replace(no, "N") == str(unknown.value).replace("XQ-2026-9999", "N")
+        assert anonymous(str(hidden.value), no) == anonymous(str(unknown.value), "XQ-2026-9999")
 
 
 def test_registering_does_not_reach_a_restricted_need(court: Court) -> None:
@@ -362,7 +367,7 @@ async def test_restricted_pages_are_like_pages_of_no_need(office: Office) -> Non
     csrf = (await clerk.opens("/console")).fields["csrf"]
 
     def told(page: Page, number: str) -> tuple[int, str]:
-        return page.status, re.sub(r"\s+", " ", page.text.replace(number, "N"))
+        return page.status, re.sub(r"\s+", " ", anonymous(page.text, number))
 
     for path in ("", "/edit"):
         hidden, other = await clerk.opens(f"/console/needs/{no}{path}"), await clerk.opens(f"/console/needs/{unknown}{path}")

@@ -254,18 +254,6 @@ def test_an_answer_that_reached_nobody_is_not_closed_by_itself(court: Court) -> 
     assert court.look(no)["state"] == "replied"
 
 
-def test_a_second_answer_that_arrived_makes_up_for_a_first_that_failed(court: Court) -> None:
-    clerk = court.staff("登记", "registrar")
-    no = court.need()
-    court.does(lambda db, mail: court.desk.reply(db, mail, no, clerk, "第一次", court.at))
-    court.db.execute("UPDATE outbox SET state = 'failed', error = '对方已停用'")
-    court.at = at("2026-11-17")
-    court.does(lambda db, mail: court.desk.reply(db, mail, no, clerk, "第二次", court.at))
-    court.db.execute("UPDATE outbox SET state = 'delivered', delivered_at = ? WHERE state = 'waiting'", [stamp(court.at)])
-    round_at(court, "2026-12-01")
-    assert court.look(no)["state"] == "closed"
-
-
 # --- Killed in between --------------------------------------------------------------------------------------------------------
 
 
