@@ -31,6 +31,8 @@ from knowledge.thesaurus import Thesaurus
 Band = Literal["answer", "offer", "need", "conversation", "refused"]
 OFFERED = 3
 RELATED_ARTICLES = 3
+WORD_FOR_WORD = 0.99
+"""How sure a question is that stands, word for word, in one entry a reviewer of the court has published, and in no other."""
 LONGEST_QUESTION = 500
 """Characters that are searched; what a long message says first decides, and all of it is kept in the need."""
 
@@ -188,6 +190,13 @@ class Answering:
         hits, found = self._allowed_hits(opened, query, max(k, JUDGED_AMONG))
         judged = [judge(said, found[hit.key].entry, hit) for hit in hits]
         confidences = self._calibration.confidences(judged, len(query.terms))
+        asked = clean(said)
+        asked_alike = [item.hit.key for item in judged if _says(found[item.hit.key], asked)]
+        if len(asked_alike) == 1:
+            confidences = [
+                max(confidence, WORD_FOR_WORD) if item.hit.key in asked_alike else confidence
+                for item, confidence in zip(judged, confidences, strict=True)
+            ]
         candidates = [
             Candidate(found[item.hit.key], item.hit.wording, confidence, item.differences, item.hit)
             for item, confidence in zip(judged, confidences, strict=True)
@@ -231,6 +240,11 @@ class Answering:
             return ()
         hits = opened.laws.search(query, self._clock().date(), 10 * RELATED_ARTICLES)
         return tuple(hit for hit in hits if hit.in_force)[:RELATED_ARTICLES]
+
+
+def _says(item: Published, asked: str) -> bool:
+    """Whether a reviewer of the court has signed that this very question is answered by this entry."""
+    return bool(item.reviewed_by) and any(clean(text) == asked for text in (item.entry.question, *item.entry.wordings))
 
 
 def _leans(question: str) -> bool:

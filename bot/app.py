@@ -25,6 +25,7 @@ from bot import replies
 from bot.access import Throttle, staff_in_chat
 from bot.channels.telegram import TelegramChannel
 from bot.channels.web import WebChannel
+from bot.consequences import consequences_of
 from bot.console import ROUTES, Console
 from bot.conversation import build_dispatcher
 from bot.desk import Desk
@@ -92,6 +93,7 @@ class App:
             joining=Joining(self.database.path, self._opened.encoder, self._court, self._opened.topics),
             desk=self._desk,
             settings=self._opened.settings,
+            consequences=consequences_of(self._opened),
             documents=str(self._opened.folders.documents),
             think=self._think,
             reindex=self.reindex,

@@ -13,6 +13,7 @@ from typing import Any
 from bot.access import chats_of_roles, chats_of_staff
 from bot.desk import Desk
 from bot.outbox import Mail, Saying
+from bot.publishing import tell_what_begins
 from knowledge.clock import stamp
 from knowledge.database import Db, rows
 from knowledge.ledger import sensitive
@@ -45,6 +46,7 @@ def make_round(db: Db, mail: Mail, desk: Desk, at: datetime) -> None:
     _close_answered(db, desk, at)
     if at.hour in DAYTIME and desk.rules.calendar.is_working_day(at.date()):
         _remind(db, mail, desk, at)
+        tell_what_begins(db, mail, desk, at)
 
 
 def _remind(db: Db, mail: Mail, desk: Desk, at: datetime) -> None:

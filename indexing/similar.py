@@ -130,13 +130,12 @@ class Similar:
             part = vectors[start : start + BLOCK] @ vectors.T - (crowding[start : start + BLOCK, None] + crowding) / 2
             part[np.arange(len(part)), start + np.arange(len(part))] = -1.0
             # A ledger full of one matter must not compare everybody with everybody.
-            nearest = np.argsort(-part, axis=1, kind="stable")[:, :LOOKED_AT]
-            for row, other in ((row, int(other)) for row in range(len(part)) for other in nearest[row]):
-                one, like = start + row, float(part[row, other])
-                pair = (min(one, other), max(one, other))
-                if like < self.proposed_from or pair in looked_at:
+            nearest = np.argsort(-part, axis=1, kind="stable")[:, :LOOKED_AT].tolist()
+            for one, other in ((start + place, other) for place, others in enumerate(nearest) for other in others):
+                like = float(part[one - start, other])
+                if like < self.proposed_from or (min(one, other), max(one, other)) in looked_at:
                     continue
-                looked_at.add(pair)
+                looked_at.add((min(one, other), max(one, other)))
                 if _may_go(needs[one], needs[other], unlike):
                     near.setdefault(one, {})[other] = near.setdefault(other, {})[one] = like
         return near

@@ -61,7 +61,11 @@ def in_state(court: Court, state: str, **details: Any) -> str:
 
 def doing(court: Court, desk: Desk, action: str, no: str, staff: Staff, why: str = "写明的理由") -> Callable[[Db, Mail], Any]:
     """This step as the desk's own method takes it, with everything it needs."""
-    details = {"extend": {"due_on": "2026-12-30"}, "suspend": {"until": "2026-12-30"}, "transfer": {"partners": ["directory:1"]}}
+    details: dict[str, dict[str, Any]] = {
+        "extend": {"due_on": "2026-12-30"},
+        "suspend": {"until": "2026-12-30"},
+        "transfer": {"partners": ["directory:1"]},
+    }
     own: dict[str, Callable[[Db, Mail], Any]] = {
         "register": lambda db, mail: desk.register(db, no, staff, court.at),
         "reject": lambda db, mail: desk.reject(db, mail, no, staff, why, court.at),
@@ -311,6 +315,10 @@ def submit(court: Court, no: str, author: Staff, text: str = "原来的答复") 
     court.does(lambda db, mail: court.desk.submit_reply(db, mail, no, author, text, court.at))
 
 
+def answer(court: Court, no: str, staff: Staff, text: str = "答复") -> int:
+    return int(court.does(lambda db, mail: court.desk.reply(db, mail, no, staff, text, court.at)))
+
+
 def approve(court: Court, no: str, reviewer: Staff, text: str | None = None) -> int:
     return int(court.does(lambda db, mail: court.desk.approve(db, mail, no, reviewer, court.at, text)))
 
@@ -381,7 +389,7 @@ def test_an_answer_needs_text_and_is_not_endless(court: Court) -> None:
         with pytest.raises(BadInput):
             submit(court, no, me, text)
         with pytest.raises(BadInput):
-            court.does(lambda db, mail, text=text: court.desk.reply(db, mail, no, me, text, court.at))
+            answer(court, no, me, text)
     with pytest.raises(BadInput, match="答复方式"):
         court.does(lambda db, mail: court.desk.reply(db, mail, no, me, "答复", court.at, "飞鸽"))
     assert court.footprint() == before
@@ -514,9 +522,11 @@ def test_giving_work_in_progress_to_somebody_else_needs_a_reason(court: Court) -
     gone = court.staff("离职", "handler")
     court.db.execute("UPDATE staff SET active = 0 WHERE id = ?", [gone.id])
     no = in_state(court, "in_progress", handler=old.id)
+    before = court.footprint()
     for handler, why in ((new.id, " "), (gone.id, "换人"), (head.id, "换人")):
         with pytest.raises(BadInput):
-            court.does(lambda db, mail, h=handler, w=why: court.desk.assign(db, mail, no, head, court.at, "civil", h, (), w))
+            court.desk.assign(court.db, Mail(court.db, court.at), no, head, court.at, "civil", handler, (), why)
+        assert court.footprint() == before
     court.does(lambda db, mail: court.desk.assign(db, mail, no, head, court.at, "civil", new.id, (), "甲休假"))
     assert (court.look(no)["handler"], court.look(no)["state"]) == (new.id, "assigned")
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bot import intake
+from bot import access, intake
 from bot.access import Staff
 from bot.console.story import missing_fields, twins_of
 from knowledge.database import Db, row, rows
@@ -102,7 +102,7 @@ def test_everything_missing_is_named_at_once(court: Court) -> None:
         ({"company": "厂"}, "企业名称太短"),
     ],
 )
-def test_a_field_that_cannot_be_is_said_and_nothing_is_written(court: Court, typed: dict[str, str], words: str) -> None:
+def test_a_field_that_cannot_be_is_said_and_nothing_is_written(court: Court, typed: dict[str, Any], words: str) -> None:
     before = court.footprint()
     with pytest.raises(BadInput, match=words):
         enter(court, registers=True, **typed)
@@ -148,7 +148,8 @@ def test_registering_makes_the_enterprise_once_and_takes_street_and_industry_fro
     profile = PERSON | {"street": "沙子口街道", "industry": "制造业"}
     one, two = court.need(profile=profile), court.need(profile=profile)
     for no in (one, two):
-        court.does(lambda db, mail, no=no: intake.register_need(db, court.desk, me, no, {}, {"topic": "B01", "litigation": "无"}, court.at))
+        with court.db.atomic():
+            intake.register_need(court.db, court.desk, me, no, {}, {"topic": "B01", "litigation": "无"}, court.at)
     assert [(court.look(no)["street"], court.look(no)["industry"]) for no in (one, two)] == [("沙子口街道", "制造业")] * 2
     (enterprise,) = rows(court.db, "SELECT * FROM enterprises")
     assert (enterprise["name"], enterprise["uscc"]) == (PERSON["company"], PERSON["uscc"])
@@ -192,6 +193,17 @@ def test_a_sensitive_need_is_written_down_whoever_took_the_call(court: Court) ->
     for registers in (False, True):
         no = enter(court, CROWD, registers=registers)
         assert (court.look(no)["sensitive"], court.look(no)["visibility"]) == ("群体性", "专班")
+
+
+async def test_whoever_is_on_duty_hears_of_a_sensitive_need_that_a_clerk_wrote_down(office: Office) -> None:
+    clerk = await office.clerk("王敏", "registrar")
+    watcher = office.does(lambda db: access.add_staff(db, "督办员", ["supervisor"], office.at, 777))
+    form = await clerk.opens("/console/needs/new")
+    done = await clerk.sends("/console/needs/new", form, **(FIELDS | PERSON), question=CROWD)
+    assert watcher and done.status == 303
+    assert [(message["channel"], message["chat_id"]) for message in office.outbox()] == [("telegram", 777)]
+    shown = await clerk.opens(done.headers["Location"])
+    assert shown.status == 200 and "专人" in shown.text, "not a page that says there is no such need"
 
 
 def test_twins_are_hinted_within_the_courts_days(court: Court) -> None:

@@ -134,8 +134,10 @@ def test_a_suspension_that_ends_is_remembered(court: Court) -> None:
     head = court.staff("分派", "assigner")
     no = court.need()
     court.moves(no, "register", "suspend", until="2026-11-20")
+    owned = court.need(handler=court.staff("承办", "handler").id)
+    court.moves(owned, "register", "suspend", until="2026-11-20")
     (heard,) = round_at(court, "2026-11-19")
-    assert heard[0] == head.id and "恢复办理" in heard[1] and no in heard[1]
+    assert heard[0] == head.id and "恢复办理" in heard[1] and no in heard[1] and owned in heard[1], "only the assigner can end it"
 
 
 @pytest.mark.parametrize("level", ["soon", "late", "escalated"])

@@ -358,6 +358,19 @@ async def test_a_harmless_question_in_between_forgets_the_complaint(scene: Scene
     assert "要求人工" in (await clerk.waits("要求人工")).text
 
 
+async def test_what_was_closed_too_long_ago_is_asked_anew(scene: Scene) -> None:
+    handler = scene.staff("陈承", "handler")
+    await scene.enterprise.says(QUESTION)
+    await handler.says("/need XQ-2026-0001")
+    await handler.presses("答复")
+    await handler.says("答复内容")
+    await scene.enterprise.waits("答复内容")
+    scene.walks("XQ-2026-0001", "close", closed_on="2026-01-05")
+    await scene.enterprise.presses("没解决")
+    assert scene.look()["state"] == "closed"
+    assert "重新提问" in scene.enterprise.sees()
+
+
 async def test_pressing_for_a_person_again_and_again_is_limited(scene: Scene) -> None:
     """As questions are: a stranger must not be able to fill the ledger and the clerks' chats."""
     await scene.enterprise.says("/start")

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from bot import intake
 from bot.access import Staff
-from bot.console import board, groups, story
+from bot.console import board, drafts, groups, story
 from bot.console.gate import Form
 from bot.console.serving import SIGNED_IN, Console, Route, Visit, go, number_in, status_of
 from bot.outbox import Mail
@@ -381,6 +381,7 @@ def _may(me: Staff, found: story.Story) -> dict[str, bool]:
         "assign": me.may(MOVES["assign"].roles) and found.offers("assign"),
         "edit": me.may(EDITORS) and found.offers("edit"),
         "reveal": me.may(CONTACT_READERS),
+        "draft": me.may(drafts.EDITORS) and found.state in ("replied", "closed") and not found.sensitive,
     }
 
 

@@ -21,6 +21,7 @@ MENU = (
     ("board", "/console/needs", "需求台账", frozenset(ROLES)),
     ("groups", "/console/groups", "同类归并", frozenset(ROLES)),
     ("drafts", "/console/entries", "条目审核", READERS),
+    ("undelivered", "/console/undelivered", "未送达", frozenset({"registrar", "handler", "reviewer", "admin"})),
     ("enterprises", "/console/enterprises", "企业", frozenset(ROLES)),
     ("directory", "/console/directory", "通讯录", frozenset(ROLES)),
     ("statistics", "/console/statistics", "统计", frozenset(ROLES)),

@@ -12,17 +12,19 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from bot.access import Staff, staff_name
-from bot.console.board import ERASED, TO_ASKER
+from bot.console.board import ERASED, TO_ASKER, mask_company
 from bot.desk import Desk
 from bot.outbox import plain
 from knowledge.court import Topic
 from knowledge.database import Db, row, rows
+from knowledge.drafting import entry_of_need
 from knowledge.enterprise import FIELDS
 from knowledge.errors import BadInput, Conflict
 from knowledge.ledger import history
 from knowledge.ledger.directory import label_of
 from knowledge.ledger.needs import find_need
 from knowledge.ledger.record import NAMES, OTHER_CATEGORIES, RESTRICTED, TEXT_FIELDS
+from knowledge.ledger.telling import tellings_of
 from knowledge.ledger.workflow import ACTION_NAMES, MOVES, OPEN, STATE_NAMES
 from knowledge.privacy import mask, mask_name, mask_phone
 from knowledge.texts import keep_text
@@ -93,6 +95,8 @@ class Story:
     answer_waiting: str | None
     must_be_reviewed: str | None
     twins: list[str]
+    entry: str | None
+    tellings: list[dict[str, str]]
     steps: list[Step]
     messages: list[Message]
     notices: int
@@ -130,6 +134,8 @@ def read_story(db: Db, no: str, desk: Desk, today: date, revealed: bool = False)
         answer_waiting=_answer_waiting(db, need),
         must_be_reviewed=desk.must_be_reviewed(need),
         twins=twins_of(db, need, desk),
+        entry=entry_of_need(db, no),
+        tellings=[_telling(item) for item in tellings_of(db, no)],
         question=_shown(need["question"], revealed) or ERASED,
         steps=_steps(db, no, desk, revealed),
         messages=_messages(db, no),
@@ -297,6 +303,17 @@ def _messages(db: Db, no: str) -> list[Message]:
         )
         for item in found
     ]
+
+
+def _telling(item: dict[str, Any]) -> dict[str, str]:
+    """Who was told of an answer and how it went; a recipient without a chat has to be telephoned."""
+    names = DELIVERY | {"phone": "需电话告知", "withdrawn": "已撤回"}
+    return {
+        "state": item["state"],
+        "state_name": names[item["state"]],
+        "company": mask_company(item["company"]),
+        "when": item["delivered_at"] or "",
+    }
 
 
 def _detail(item: dict[str, Any]) -> str:

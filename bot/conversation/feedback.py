@@ -19,7 +19,7 @@ from knowledge import library
 from knowledge.database import Db, row
 from knowledge.ledger import sensitive
 from knowledge.ledger.grouping import join
-from knowledge.ledger.needs import Asking, asking_of, move, open_need, record_asking, set_feedback
+from knowledge.ledger.needs import Asking, asking_of, find_need, move, open_need, record_asking, set_feedback
 from knowledge.ledger.workflow import ASKER
 
 
@@ -120,6 +120,10 @@ async def on_reply_feedback(query: CallbackQuery, callback_data: NeedButton, tur
             return "conversation"
         no = asking["need_no"]
         solved = callback_data.verdict == "solved"
+        if solved and find_need(db, no)["state"] == "closed":
+            set_feedback(db, asking["id"], "solved")
+            mail.reply(replies.buttons_gone(pressed(query)), replies.feedback_thanks())
+            return "conversation"
         move(db, no, "confirm" if solved else "reopen", "asker", ASKER, turn.at, desk.rules)
         set_feedback(db, asking["id"], callback_data.verdict)
         if solved and turn.conversation.get("person") == no:

@@ -1,5 +1,6 @@
 """Court staff in the chat: see needs, answer by replying, register or turn away, publish drafts."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from html import escape
 from typing import Any
@@ -8,9 +9,10 @@ from aiogram import F, Router
 from aiogram.filters import Command, CommandObject
 from aiogram.types import CallbackQuery, Message
 
-from bot import access, replies
+from bot import access, publishing, replies
 from bot.access import ANSWERERS, Staff
 from bot.answering import Answering
+from bot.consequences import Consequences
 from bot.conversation.filters import Expecting, StaffWith, Text, pressed
 from bot.desk import Desk
 from bot.outbox import Button, Mail, Saying, need_behind
@@ -18,7 +20,6 @@ from bot.replies import StaffButton
 from bot.settings import Settings
 from bot.turn import Turn
 from bot.why import why_lines
-from knowledge import library
 from knowledge.court import ROLES
 from knowledge.database import Db
 from knowledge.errors import NotAllowed, NotFound
@@ -225,28 +226,30 @@ async def on_drafts(message: Message, turn: Turn) -> None:
     """Entries waiting for review."""
 
     def show(db: Db, mail: Mail) -> None:
-        drafts = library.waiting_for_review(db)[:10]
-        for entry in drafts:
+        waiting = publishing.waiting_versions(db)[:10]
+        for version in waiting:
             # The button carries the content, not the id: what is published is what was read here.
-            seen = entry.content_hash()[:16]
+            entry, seen = version.entry, version.hash[:16]
             buttons = ((replies.staff_button("发布", "publish", seen), replies.staff_button("不用", "withdraw", seen)),)
             mail.reply(Saying(f"<b>{escape(entry.question)}</b>\n{escape(entry.answer[:600])}\n<i>{escape(entry.id)}</i>", buttons))
-        if not drafts:
+        if not waiting:
             mail.reply(replies.say("没有待审核的条目。"))
 
     await turn.close("conversation", doing=show)
 
 
-async def on_publish(query: CallbackQuery, callback_data: StaffButton, turn: Turn) -> None:
+async def on_publish(query: CallbackQuery, callback_data: StaffButton, turn: Turn, desk: Desk, consequences: Consequences) -> None:
     """A reviewer publishes a draft, or sets it aside; the index follows within seconds."""
+    version = await turn.read(lambda db: publishing.waiting_version(db, callback_data.about))
+    entry, publishes = version.entry, callback_data.name == "publish"
+    outlook = await asyncio.to_thread(consequences.look, entry, version.hash) if publishes else None
 
     def decide(db: Db, mail: Mail) -> None:
-        state = "published" if callback_data.name == "publish" else "withdrawn"
-        entry = next((e for e in library.waiting_for_review(db) if e.content_hash().startswith(callback_data.about)), None)
-        if entry is None:
-            raise NotFound("这个草稿已经处理过，或者内容变了。请重新发送 /drafts 查看。")
-        library.set_state(db, entry.id, state, turn.at, _me(turn).name)
-        done = "已发布，几秒后开始用于答复" if state == "published" else "已设为不用"
+        if outlook:
+            publishing.publish(db, mail, desk, entry.id, version.hash, _me(turn), turn.at, outlook)
+        else:
+            publishing.set_aside(db, entry.id, version.hash, _me(turn), turn.at)
+        done = "已发布，几秒后开始用于答复" if publishes else "已设为不用"
         mail.reply(replies.buttons_gone(pressed(query)), replies.say(f"“{entry.question}”{done}。"))
 
     await turn.close("conversation", doing=decide)
