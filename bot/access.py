@@ -255,6 +255,13 @@ def staff_in_chat(db: Db, channel: str, chat_id: int, at: datetime | None = None
     )
 
 
+def active_staff(db: Db, roles: Iterable[str] = ROLES) -> list[Staff]:
+    """Everybody at work who holds one of `roles`."""
+    wanted = frozenset(roles)
+    found = [_staff(item) for item in rows(db, "SELECT * FROM staff WHERE active = 1 ORDER BY id")]
+    return [staff for staff in found if staff and staff.may(wanted)]
+
+
 def chats_of_roles(db: Db, roles: list[str], at: datetime | None = None) -> list[tuple[str, int]]:
     """Every chat, at `at` (now), of active staff who hold one of `roles`."""
     return [(item["channel"], item["chat_id"]) for item in _chats(db, at) if set(json.loads(item["roles"])) & set(roles)]

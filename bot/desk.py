@@ -12,17 +12,17 @@ from html import escape
 from typing import Any
 
 from bot import replies
-from bot.access import Staff, chats_of_roles, chats_of_staff, staff_name
+from bot.access import Staff, active_staff, chats_of_staff, staff_name
 from bot.outbox import Mail, Saying
 from knowledge.court import Court, Topic
 from knowledge.database import Db, row, rows
-from knowledge.errors import BadInput, NotAllowed
+from knowledge.errors import BadInput, NotAllowed, NotFound
 from knowledge.ledger import sensitive
 from knowledge.ledger.deadlines import Rules
-from knowledge.ledger.needs import find_need, move
-from knowledge.ledger.record import NAMES, REJECTIONS, TEXT_FIELDS, tidy_details
-from knowledge.ledger.telling import note_telling, recipients
-from knowledge.ledger.workflow import BOT, MOVES, OPEN, STATE_NAMES
+from knowledge.ledger.needs import NO_NEED, find_need, move
+from knowledge.ledger.record import EMPTIABLE, NAMES, REJECTIONS, RESTRICTED, TEXT_FIELDS, is_empty, tidy_details
+from knowledge.ledger.telling import already_told, note_telling, recipients
+from knowledge.ledger.workflow import BOT, INTAKE_ROLES, MOVES, OPEN, STATE_NAMES
 from knowledge.privacy import mask
 
 LONGEST_REPLY = 4000
@@ -54,8 +54,12 @@ class Desk:
 
         Raises NotFound, NotAllowed (role, person or state), BadInput (reason or a field missing or wrong); then nothing has changed.
         """
-        need = self._need(db, no, staff)
+        need = self.find(db, no, staff)
         details = self._details(details)
+        if action == "accept" and need["handler"] is None:
+            details["handler"] = staff.id
+        if action == "return":
+            details["handler"] = None
         if (wanted := NEEDS_DETAIL.get(action)) and wanted not in details:
             raise BadInput(f"“{MOVES[action].name}”要填{NAMES[wanted]}。")
         _days_make_sense(action, need, details, at.date())
@@ -67,15 +71,16 @@ class Desk:
 
     def register(self, db: Db, no: str, staff: Staff, at: datetime, details: Mapping[str, Any] | None = None) -> None:
         """Take a need into the ledger. Raises NotFound, NotAllowed, BadInput for a field that is wrong."""
-        self._need(db, no, staff)
+        _must_take_in(self.find(db, no, staff), staff)
         move(db, no, "register", staff.actor, staff.roles, at, self.rules, None, self._details(details))
 
     def edit(self, db: Db, no: str, staff: Staff, at: datetime, fields: Mapping[str, Any]) -> int:
         """Change fields of the record; returns how many really changed. Raises as `step` does."""
-        need = self._need(db, no, staff)
+        need = self.find(db, no, staff)
         texts = {name: str(fields[name]).strip() for name in TEXT_FIELDS if name in fields}
         plain = self._details({name: value for name, value in fields.items() if name not in TEXT_FIELDS})
-        changed = {name: value for name, value in plain.items() if _stored(value) != need[name]}
+        emptied = {name: None for name in EMPTIABLE if name in fields and is_empty(fields[name]) and need[name] not in (None, "[]")}
+        changed = {name: value for name, value in (plain | emptied).items() if _stored(value) != need[name]}
         if "received_at" in changed and changed["received_at"] == need["received_at"][:10]:
             del changed["received_at"]
         _days_make_sense("edit", need, changed, at.date())
@@ -92,6 +97,7 @@ class Desk:
             raise BadInput(f"不予登记的类型请选：{'、'.join(REJECTIONS)}。")
         if not why.strip():
             raise BadInput("请写明不予登记的理由，会告知提问人。")
+        _must_take_in(self.find(db, no, staff), staff)
         self.step(db, mail, no, "reject", staff, at, why if kind == "其他" else f"{kind}：{why}")
 
     def assign(
@@ -107,47 +113,48 @@ class Desk:
         why: str = "",
     ) -> None:
         """Give a need to a division and, if named, to a person; they and whoever gets a copy are told. Raises as `step` does."""
-        need = self._need(db, no, staff)
+        need = self.find(db, no, staff)
         details = self._details({"division": division, "copies": list(copies)})
         if "division" not in details:
             raise BadInput("请选承办部门。")
+        details["handler"] = handler
         if handler is not None:
             who = row(db, "SELECT id, name, roles, active FROM staff WHERE id = ?", handler)
             if who is None or not who["active"] or "handler" not in json.loads(who["roles"]):
                 raise BadInput("承办人要选在职的、有承办人角色的工作人员。")
             if handler in json.loads(need["recused"] or "[]"):
                 raise BadInput(f"{who['name']}在这件需求里应当回避，请选别人。")
-            details["handler"] = handler
         if need["state"] == "in_progress" and not why.strip():
             raise BadInput("改派办理中的需求，请写明理由。")
         move(db, no, "assign", staff.actor, staff.roles, at, self.rules, why, details)
-        self._notify(db, mail, no, need["text_id"], "分派给您的需求", self._chats(db, [handler] if handler else [], division, at))
-        self._notify(db, mail, no, need["text_id"], "抄送您的需求", chats_of_staff(db, _named_in_directory(db, copies), at))
+        mine = [handler] if handler else _in_division(db, division)
+        self._notify(db, mail, no, need["text_id"], "分派给您的需求", mine, at)
+        self._notify(db, mail, no, need["text_id"], "抄送您的需求", _named_in_directory(db, copies), at)
 
     def reply(self, db: Db, mail: Mail, no: str, staff: Staff, text: str, at: datetime, mode: str | None = None) -> int:
         """Answer a need: everyone who asked it, or a need grouped with it, is told once. Returns how many messages that is.
 
         Raises as `step` does, and NotAllowed where the answer has to be reviewed first.
         """
-        need = self._need(db, no, staff)
+        need = self.find(db, no, staff)
         if reason := self.must_be_reviewed(need):
             raise NotAllowed(f"这件需求属于“{reason}”，答复要经审核才能发出。请承办人点“提交审核”。")
         return self._answer(db, mail, need, "reply", staff, text, at, f"答复人：{staff.signature}", mode)
 
     def submit_reply(self, db: Db, mail: Mail, no: str, staff: Staff, text: str, at: datetime) -> None:
         """Hand an answer in for review. Raises as `step` does."""
-        need = self._need(db, no, staff)
+        need = self.find(db, no, staff)
         _must_be_text(text)
         move(db, no, "submit_reply", staff.actor, staff.roles, at, self.rules, text, None if need["handler"] else {"handler": staff.id})
-        chats = [chat for chat in chats_of_roles(db, ["reviewer"], at) if chat not in chats_of_staff(db, [staff.id], at)]
-        self._notify(db, mail, no, need["text_id"], "有答复等您审核", chats)
+        others = [who.id for who in active_staff(db, ["reviewer"]) if who.id != staff.id]
+        self._notify(db, mail, no, need["text_id"], "有答复等您审核", others, at)
 
     def approve(self, db: Db, mail: Mail, no: str, staff: Staff, at: datetime, text: str | None = None) -> int:
         """Send out the answer that waits for review, as it is or as the reviewer has corrected it. Returns how many messages that is.
 
         Raises as `step` does, and NotAllowed for one's own answer, unless the court allows it; then the answer says so.
         """
-        need = self._need(db, no, staff)
+        need = self.find(db, no, staff)
         waiting = row(
             db,
             "SELECT h.actor, t.body FROM need_history h JOIN texts t ON t.id = h.text_id"
@@ -165,15 +172,15 @@ class Desk:
 
     def urgent_new(self, db: Db, mail: Mail, no: str, text: str, reason: str) -> None:
         """Tell the staff on duty about a new or changed need: the duty person alone where it is restricted, its handler if it has one."""
-        need = row(db, "SELECT * FROM needs WHERE no = ?", no) or {}
-        if need.get("sensitive"):
-            chats = chats_of_staff(db, sensitive.duty_staff(db, need["sensitive"], self.court), mail.at)
-            reason = f"{reason}（{need['sensitive']}，专人办理）"
-        elif need.get("handler"):
-            chats = chats_of_staff(db, [need["handler"]], mail.at)
+        need = find_need(db, no)
+        if need["sensitive"] or need["visibility"] == RESTRICTED:
+            people = [*sensitive.duty_staff(db, need["sensitive"], self.court), *filter(None, [need["handler"]])]
+            reason = f"{reason}（{need['sensitive'] or RESTRICTED}，专人办理）"
+        elif need["handler"]:
+            people = [need["handler"]]
         else:
-            chats = chats_of_roles(db, list(self.court.notify_roles), mail.at)
-        mail_all(mail, chats, notice(no, text, reason))
+            people = [who.id for who in active_staff(db, self.court.notify_roles)]
+        mail_all(mail, chats_of_staff(db, people, mail.at), notice(no, text, reason))
 
     def alert_danger(self, db: Db, mail: Mail, text: str, channel: str) -> None:
         """Tell the duty person at once that somebody may be in danger; nothing is asked of that person and nothing recorded about them."""
@@ -224,10 +231,14 @@ class Desk:
         condition, args = self.visible(staff)
         return row(db, f"SELECT 1 FROM needs n WHERE n.no = ? AND {condition}", no, *args) is not None
 
-    def _need(self, db: Db, no: str, staff: Staff) -> dict[str, Any]:
+    def find(self, db: Db, no: str, staff: Staff) -> dict[str, Any]:
+        """A need this person may work on. Raises NotFound, in the words of an unknown number, for one they may not see."""
         need = find_need(db, no)
         if not self.may_see(db, no, staff):
-            raise NotAllowed(f"{no} 只有专人可以查看和办理。")
+            # Who tries numbers must not learn which are restricted.
+            raise NotFound(NO_NEED.format(no=no))
+        if staff.id in json.loads(need["recused"] or "[]"):
+            raise NotAllowed(f"您在 {no} 里应当回避，不能办理。")
         return need
 
     def _details(self, details: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -250,18 +261,29 @@ class Desk:
         details = self._details({"reply_mode": mode or "线上"})
         number = move(db, no, action, staff.actor, staff.roles, at, self.rules, text, details)
         members = [item["no"] for item in rows(db, "SELECT no FROM needs WHERE lead_no = ? ORDER BY no", no)]
+        self._follow(db, members, staff.actor, at, text, details)
+        return _tell_answer(db, mail, f"reply:{number}", [no, *members], text, signed, at)
+
+    def pass_on(self, db: Db, mail: Mail, lead: str, members: Sequence[str], staff: Staff, at: datetime) -> int:
+        """Give the answer that `lead` already has to needs that were merged into it afterwards; returns how many messages that is."""
+        if find_need(db, lead)["state"] not in ("replied", "closed"):
+            return 0
+        given = row(
+            db,
+            "SELECT h.id, h.actor, h.action, t.body FROM need_history h JOIN texts t ON t.id = h.text_id"
+            " WHERE h.need_no = ? AND h.action IN ('reply', 'approve') ORDER BY h.id DESC LIMIT 1",
+            lead,
+        )
+        if given is None or not given["body"]:
+            return 0
+        self._follow(db, members, staff.actor, at, given["body"], self._details({"reply_mode": "线上"}))
+        signed = f"{'审核人' if given['action'] == 'approve' else '答复人'}：{staff_name(db, given['actor'])}"
+        return _tell_answer(db, mail, f"reply:{given['id']}", members, given["body"], signed, at)
+
+    def _follow(self, db: Db, members: Sequence[str], actor: str, at: datetime, text: str, details: Mapping[str, Any]) -> None:
         for member in members:
             if find_need(db, member)["state"] in OPEN | {"replied"}:
-                move(db, member, "follow_reply", staff.actor, BOT, at, self.rules, text, details)
-        told = 0
-        for to in recipients(db, [no, *members]):
-            outbox_id = None
-            if to.channel and to.chat_id is not None:
-                saying = replies.court_reply(to.need_no, to.question, text, signed, to.asking_id)
-                (outbox_id, *_) = mail.send(to.channel, to.chat_id, saying)
-                told += 1
-            note_telling(db, f"reply:{number}", to, at, outbox_id)
-        return told
+                move(db, member, "follow_reply", actor, BOT, at, self.rules, text, details)
 
     def _tell_askers(self, db: Db, mail: Mail, no: str, action: str, text: str) -> None:
         if action not in TOLD_TO_ASKERS:
@@ -277,19 +299,17 @@ class Desk:
         if action not in TOLD_TO_STAFF:
             return
         roles, reason = TOLD_TO_STAFF[action]
-        to_handler = roles == ["the handler"] and need["handler"]
-        chats = chats_of_staff(db, [need["handler"]], mail.at) if to_handler else chats_of_roles(db, roles, mail.at)
-        mail_all(
-            mail, [chat for chat in chats if chat not in chats_of_staff(db, [staff.id], mail.at)], notice(str(need["no"]), text, reason)
-        )
+        people = [need["handler"]] if roles == ["the handler"] and need["handler"] else [who.id for who in active_staff(db, roles)]
+        chats = self._chats(db, str(need["no"]), [who for who in people if who != staff.id], mail.at)
+        mail_all(mail, chats, notice(str(need["no"]), text, reason))
 
-    def _chats(self, db: Db, staff_ids: Sequence[int], division: str, at: datetime) -> list[tuple[str, int]]:
-        if not staff_ids:
-            staff_ids = [item["id"] for item in rows(db, "SELECT id FROM staff WHERE division = ? AND active = 1", division)]
-        return chats_of_staff(db, staff_ids, at)
+    def _notify(self, db: Db, mail: Mail, no: str, text_id: int, reason: str, people: Sequence[int], at: datetime) -> None:
+        mail_all(mail, self._chats(db, no, people, at), notice(no, _text(db, text_id) or "", reason))
 
-    def _notify(self, db: Db, mail: Mail, no: str, text_id: int, reason: str, chats: Sequence[tuple[str, int]]) -> None:
-        mail_all(mail, chats, notice(no, _text(db, text_id) or "", reason))
+    def _chats(self, db: Db, no: str, people: Sequence[int], at: datetime) -> list[tuple[str, int]]:
+        """The chats of those among `people` who may see the need."""
+        may = [who.id for who in active_staff(db) if who.id in people and self.may_see(db, no, who)]
+        return chats_of_staff(db, may, at)
 
 
 NEEDS_DETAIL = {"extend": "due_on", "suspend": "until", "transfer": "partners"}
@@ -335,6 +355,20 @@ def urgency_mark(duty_on: str | None, today: date) -> str:
     return "【超期】" if duty_on < today.isoformat() else "【今天到期】"
 
 
+def _tell_answer(db: Db, mail: Mail, answer: str, needs: Sequence[str], text: str, signed: str, at: datetime) -> int:
+    """Tell everybody who asked one of these needs, each enterprise once for one answer; returns how many messages that is."""
+    told, done = 0, already_told(db, answer)
+    for to in recipients(db, needs):
+        if to.key in done:
+            continue
+        outbox_id = None
+        if to.channel and to.chat_id is not None:
+            (outbox_id,) = mail.send(to.channel, to.chat_id, replies.court_reply(to.need_no, to.question, text, signed, to.asking_id))
+            told += 1
+        note_telling(db, answer, to, at, outbox_id)
+    return told
+
+
 def _board_line(need: dict[str, Any], today: date) -> str:
     when = f"，{need['duty']} {need['duty_on'][5:]} 前" if need["duty_on"] else ""
     question = escape(mask(need["question"] or "（文字已删除）")[:60])
@@ -363,6 +397,16 @@ def _days_make_sense(action: str, need: Mapping[str, Any], details: Mapping[str,
             raise BadInput(f"{NAMES[name]} {details[name]} 已经过去了，请填今天以后的日期。")
     if action == "extend" and need["due_on"] and details["due_on"] <= need["due_on"]:
         raise BadInput(f"延期后的期限要晚于现在的期限 {need['due_on']}。")
+
+
+def _must_take_in(need: Mapping[str, Any], staff: Staff) -> None:
+    """Ordinary needs are the registrars'; what they may not see is taken in by an assigner."""
+    if not staff.may(INTAKE_ROLES) and need["visibility"] != RESTRICTED:
+        raise NotAllowed("登记和不予登记由登记员办理。分派人只登记专班的需求。")
+
+
+def _in_division(db: Db, division: str) -> list[int]:
+    return [int(item["id"]) for item in rows(db, "SELECT id FROM staff WHERE division = ? AND active = 1", division)]
 
 
 def _named_in_directory(db: Db, tokens: Sequence[str]) -> list[int]:

@@ -15,7 +15,7 @@ from knowledge.database import Db, row
 from knowledge.enterprise import find_or_make_enterprise, set_profile
 from knowledge.errors import BadInput
 from knowledge.ledger import sensitive
-from knowledge.ledger.needs import Asking, find_need, open_need, record_asking, set_text
+from knowledge.ledger.needs import Asking, open_need, record_asking, set_text
 from knowledge.ledger.record import CHOICES, NAMES, TEXT_FIELDS, tidy_details
 
 SHORTEST, LONGEST = 10, 2000
@@ -48,14 +48,15 @@ def enter_need(
     source = details.pop("source", None)
     if source is None:
         raise BadInput(f"请选{NAMES['source']}：{'、'.join(CHOICES['source'])}。")
-    _day_is_past(details.get("received_at"), at)
+    _days_make_sense(details, at)
     number = _make_person(db, person, details, at)
     asking = record_asking(db, Asking(question, "need", reasons=("工作人员录入",)), at, person_id=number)
     found = sensitive.details_of(question, desk.court) | details
     no = open_need(db, asking, source, at, desk.rules, details.get("topic"), staff.actor, found)
     for name, text in texts.items():
         set_text(db, no, name, text, staff.actor, staff.roles, at, desk.rules)
-    if registers:
+    # A sensitive one may be out of this person's sight from here on: then whoever is on duty registers it.
+    if registers and desk.may_see(db, no, staff):
         register_need(db, desk, staff, no, {}, {}, at, unknown)
     return no
 
@@ -67,7 +68,7 @@ def register_need(
 
     Raises BadInput naming every mandatory field that is still empty, unless the registrar says the enterprise did not give it.
     """
-    need = find_need(db, no)
+    need = desk.find(db, no, staff)
     asked = row(db, "SELECT person_id FROM askings WHERE need_no = ? AND person_id IS NOT NULL ORDER BY id LIMIT 1", no)
     if asked:
         for name in PERSON:
@@ -102,6 +103,9 @@ def _person(db: Db, person_id: int) -> dict[str, Any]:
     return row(db, "SELECT company, uscc, contact, phone, street, industry FROM persons WHERE id = ?", person_id) or {}
 
 
-def _day_is_past(day: str | None, at: datetime) -> None:
-    if day and day > at.date().isoformat():
-        raise BadInput(f"收到日期 {day} 还没有到，请核对。")
+def _days_make_sense(details: Mapping[str, Any], at: datetime) -> None:
+    received = details.get("received_at", at.date().isoformat())
+    if received > at.date().isoformat():
+        raise BadInput(f"收到日期 {received} 还没有到，请核对。")
+    if details.get("visited_on", received) < received:
+        raise BadInput(f"走访日期 {details['visited_on']} 早于收到日期 {received}，请核对。")

@@ -18,12 +18,15 @@ from knowledge.clock import stamp
 from knowledge.database import Db, rows
 from knowledge.ledger import sensitive
 from knowledge.ledger.needs import move
+from knowledge.ledger.record import RESTRICTED
 from knowledge.ledger.workflow import BOT, OPEN
 from knowledge.privacy import mask
 
 DAYTIME = range(8, 18)
 LEVELS = {"soon": "快到期", "late": "已超期", "escalated": "超期督办"}
 LISTED = 20
+LAST_ANSWER = "(SELECT 'reply:' || max(h.id) FROM need_history h WHERE h.need_no IN (n.no, n.lead_no) AND h.action IN ('reply', 'approve'))"
+"""SQL: the answer of need `n` or its group that was given last, as `tellings` names it."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,8 @@ def _due(db: Db, desk: Desk, today: date) -> list[Reminder]:
     states = sorted(OPEN)
     found = rows(
         db,
-        "SELECT n.no, n.duty, n.duty_on, n.handler, n.sensitive, n.state, t.body AS question FROM needs n JOIN texts t ON t.id = n.text_id"
+        "SELECT n.no, n.duty, n.duty_on, n.handler, n.sensitive, n.visibility, n.state, t.body AS question"
+        " FROM needs n JOIN texts t ON t.id = n.text_id"
         f" WHERE n.duty_on <= ? AND n.state IN ({','.join('?' * len(states))}) ORDER BY n.duty_on, n.no",
         soon.isoformat(),
         *states,
@@ -90,13 +94,13 @@ def _due(db: Db, desk: Desk, today: date) -> list[Reminder]:
 
 def _who(db: Db, desk: Desk, reminder: Reminder, at: datetime) -> list[tuple[str, int]]:
     need = reminder.need
-    if need["sensitive"]:
+    if need["visibility"] == RESTRICTED:
         return chats_of_staff(db, [*sensitive.duty_staff(db, need["sensitive"], desk.court), *filter(None, [need["handler"]])], at)
     if reminder.level == "escalated":
         return chats_of_roles(db, ["supervisor"], at)
     if need["state"] == "in_review":
         return chats_of_roles(db, ["reviewer"], at)
-    if need["handler"]:
+    if need["handler"] and need["state"] != "suspended":
         return chats_of_staff(db, [need["handler"]], at)
     return chats_of_roles(db, list(desk.court.notify_roles) if need["state"] in ("submitted", "need_info") else ["assigner"], at)
 
@@ -111,8 +115,9 @@ def _close_answered(db: Db, desk: Desk, at: datetime) -> None:
         db,
         "SELECT n.no FROM needs n WHERE n.state = 'replied' AND n.replied_on < ?"
         " AND NOT EXISTS (SELECT 1 FROM need_history h WHERE h.need_no = n.no AND h.actor = 'asker' AND h.at >= ?)"
+        f" AND EXISTS (SELECT 1 FROM tellings g WHERE g.answer = {LAST_ANSWER})"
         " AND NOT EXISTS (SELECT 1 FROM tellings g LEFT JOIN outbox o ON o.id = g.outbox_id"
-        "  WHERE g.need_no = n.no AND coalesce(o.delivered_at, '9') > ?)",
+        f"  WHERE g.answer = {LAST_ANSWER} AND coalesce(o.delivered_at, '9') > ?)",
         before,
         before,
         before,

@@ -158,8 +158,8 @@ def test_a_need_restricted_by_hand_is_not_told_to_who_may_not_see_it(court: Cour
         no = court.need(CROWD)
         court.moves(no, *actions)
         court.step(no, "restrict", watcher, "涉及重点企业", visibility="专班")
-    assert {who for who, _ in round_at(court, "2026-11-24")} <= {watcher.id}
-    assert court.told(clerk) == court.told(head) == []
+    assert {who for who, _ in round_at(court, "2026-11-24")} <= {watcher.id, head.id}
+    assert court.told(clerk) == []
 
 
 def test_a_new_term_is_a_new_reminder(court: Court) -> None:

@@ -289,7 +289,7 @@ async def test_a_forged_button_about_nothing_is_a_sentence(scene: Scene) -> None
 
 
 async def test_a_restricted_need_is_hidden_in_the_chat(scene: Scene) -> None:
-    roles = ("registrar", "assigner", "handler", "reviewer", "admin")
+    roles = ("registrar", "handler", "reviewer", "admin")
     clerk, watcher = scene.staff("王登", *roles), scene.staff("督办", "supervisor")
     await scene.enterprise.says(CROWD)
     if scene.reads("SELECT count(*) AS n FROM needs")[0]["n"] == 0:

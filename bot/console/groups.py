@@ -18,6 +18,7 @@ from bot.audit import note_audit
 from bot.console.board import ERASED, QUESTION_SHOWN, mask_company
 from bot.console.serving import SIGNED_IN, Console, Route, Visit, go, number_in, status_of
 from bot.desk import Desk
+from bot.outbox import Mail
 from indexing.similar import Proposal, Waiting, similar_by
 from knowledge.database import Db, rows
 from knowledge.errors import BadInput, NotAllowed
@@ -100,10 +101,11 @@ async def show_groups(console: Console, visit: Visit) -> web.StreamResponse:
 async def merge(console: Console, visit: Visit) -> web.StreamResponse:
     """Put the ticked needs under the chosen lead."""
 
-    def bring_together(db: Db) -> str:
+    def bring_together(db: Db, mail: Mail) -> str:
         lead, members = _chosen(visit)
         _must_see(db, console.desk, visit.me, (lead, *members))
-        grouping.merge(db, lead, members, visit.me.actor, visit.me.roles, visit.at, console.opened.rules, visit.form.get("why", ""))
+        came = grouping.merge(db, lead, members, visit.me.actor, visit.me.roles, visit.at, console.opened.rules, visit.form.get("why", ""))
+        console.desk.pass_on(db, mail, lead, came, visit.me, visit.at)
         link = next(item["id"] for item in grouping.links_of(db, lead) if item["member_no"] == members[0] and item["undone_at"] is None)
         return f"done=merged&link={link}"
 
@@ -113,7 +115,7 @@ async def merge(console: Console, visit: Visit) -> web.StreamResponse:
 async def unlike(console: Console, visit: Visit) -> web.StreamResponse:
     """The ticked needs do not ask what the chosen one asks."""
 
-    def keep_apart(db: Db) -> str:
+    def keep_apart(db: Db, mail: Mail) -> str:
         lead, others = _chosen(visit)
         _must_see(db, console.desk, visit.me, (lead, *others))
         for other in others:
@@ -127,7 +129,7 @@ async def unlike(console: Console, visit: Visit) -> web.StreamResponse:
 async def split(console: Console, visit: Visit) -> web.StreamResponse:
     """Take one member out of its group."""
 
-    def take_out(db: Db) -> str:
+    def take_out(db: Db, mail: Mail) -> str:
         no = visit.form.get("member", "").strip().upper()
         _must_see(db, console.desk, visit.me, (no,))
         grouping.split(db, no, visit.me.actor, visit.me.roles, visit.at, console.opened.rules, visit.form.get("why", ""))
@@ -139,7 +141,7 @@ async def split(console: Console, visit: Visit) -> web.StreamResponse:
 async def undo(console: Console, visit: Visit) -> web.StreamResponse:
     """Take a whole merge back."""
 
-    def take_back(db: Db) -> str:
+    def take_back(db: Db, mail: Mail) -> str:
         link = number_in(visit.form.get("link", ""), 0)
         if not link:
             raise BadInput("没有选要撤销哪一次归并。请返回上一页重新选择。")
@@ -190,10 +192,10 @@ def read_waiting(db: Db, desk: Desk, staff: Staff, today: date) -> list[Waiting]
     return [Waiting(item["no"], item["body"], item["state"] == "replied", bool(item["leads"])) for item in found]
 
 
-async def _decide(console: Console, visit: Visit, doing: Callable[[Db], str]) -> web.StreamResponse:
+async def _decide(console: Console, visit: Visit, doing: Callable[[Db, Mail], str]) -> web.StreamResponse:
     """Do it and show the page again; when it cannot be done, say why. `doing` returns what the address says of it."""
     try:
-        done = await console.write(doing)
+        done = await console.act(visit.at, doing)
     except BadInput as error:
         return await _page(console, visit, status_of(error), problem=str(error))
     return go(f"/groups?{done}")

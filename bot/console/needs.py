@@ -21,9 +21,9 @@ from knowledge.errors import BadInput, Conflict, NotFound
 from knowledge.ledger import assignment
 from knowledge.ledger.directory import copies_for, label_of, outside_bodies
 from knowledge.ledger.needs import find_need
-from knowledge.ledger.record import CHOICES, FLAGS, NAMES, OTHER_CATEGORIES, OUTCOMES, REJECTIONS, SENSITIVE, TEXT_FIELDS
+from knowledge.ledger.record import CHOICES, FLAGS, NAMES, OTHER_CATEGORIES, OUTCOMES, REJECTIONS, RESTRICTED, SENSITIVE, TEXT_FIELDS
 from knowledge.ledger.statistics import NUMBERS
-from knowledge.ledger.workflow import ANSWERING_ROLES, DESK_ROLES, INTAKE_ROLES, MOVES
+from knowledge.ledger.workflow import ANSWERING_ROLES, DESK_ROLES, INTAKE_ROLES, MOVES, RESTRICTED_INTAKE
 
 CONTACT_READERS = frozenset({"registrar", "handler", "reviewer", "admin"})
 ENTERERS = INTAKE_ROLES | frozenset({"handler"})
@@ -41,6 +41,7 @@ DONE = {
     "edited": "已保存，改动记入办理经过。",
     "same": "没有改动。",
     "entered": "已录入，请核对后登记。",
+    "restricted": "已录入。内容敏感，已转给专人办理，这里不再显示。",
     "stepped": "已记入办理经过。",
     "view": "已存为常用筛选。",
     "dropped": "已删除这个常用筛选。",
@@ -132,19 +133,23 @@ async def show_entering(console: Console, visit: Visit) -> web.StreamResponse:
 
 async def enter(console: Console, visit: Visit) -> web.StreamResponse:
     """Write down a need that somebody told us; it is registered at once if that is the person's task and nothing is missing."""
-    fields = _record_fields(visit.form)
+    fields = _record_fields(visit.form) | {"source": visit.form.get("source", "")}
     person = {name: visit.form.get(name, "") for name in FIELDS if name not in ("street", "industry")}
     registers = visit.me.may(INTAKE_ROLES) and "register" in visit.form
 
-    def write_down(db: Db, mail: Mail) -> str:
-        return intake.enter_need(
-            db, console.desk, visit.me, visit.form.get("question", ""), person, fields, visit.at, registers, _unknown(visit)
-        )
+    def write_down(db: Db, mail: Mail) -> tuple[str, bool]:
+        question = visit.form.get("question", "")
+        no = intake.enter_need(db, console.desk, visit.me, question, person, fields, visit.at, registers, _unknown(visit))
+        if find_need(db, no)["visibility"] == RESTRICTED:
+            console.desk.urgent_new(db, mail, no, question, "工作人员录入")
+        return no, console.desk.may_see(db, no, visit.me)
 
     try:
-        no = await console.act(visit.at, write_down)
+        no, seen = await console.act(visit.at, write_down)
     except BadInput as error:
         return await _record_page(console, visit, None, fields, status_of(error), str(error))
+    if not seen:
+        return go("/needs?done=restricted")
     return go(f"/needs/{no}?done={'registered' if registers else 'entered'}")
 
 
@@ -164,6 +169,7 @@ async def edit(console: Console, visit: Visit) -> web.StreamResponse:
     fields = _record_fields(visit.form)
 
     def change(db: Db, mail: Mail) -> str:
+        _must_be_visible(db, console, visit)
         story.must_be_unchanged(db, _no(visit), _seen(visit))
         return "edited" if console.desk.edit(db, _no(visit), visit.me, visit.at, fields) else "same"
 
@@ -310,6 +316,7 @@ async def _act(console: Console, visit: Visit, doing: Callable[[Db, Mail], str])
     """Do one step with a need, if it is still as the clerk saw it, and show it again; else say why and keep what was typed."""
 
     def unchanged(db: Db, mail: Mail) -> str:
+        _must_be_visible(db, console, visit)
         story.must_be_unchanged(db, _no(visit), _seen(visit))
         return doing(db, mail)
 
@@ -371,13 +378,14 @@ def _beside(db: Db, console: Console, visit: Visit, no: str) -> Beside:
 def _may(me: Staff, found: story.Story) -> dict[str, bool]:
     """Which forms of the need's page this person gets."""
     mine = found.handler_id in (None, me.id)
+    takes_in = me.may(INTAKE_ROLES) or (found.restricted and me.may(RESTRICTED_INTAKE))
     return {
         "reply": me.may(ANSWERING_ROLES) and found.offers("reply") and mine and not found.must_be_reviewed,
         "submit": me.may(MOVES["submit_reply"].roles) and found.offers("submit_reply") and mine,
         "group": me.may(DESK_ROLES),
         "approve": me.may(MOVES["approve"].roles) and found.offers("approve"),
-        "register": me.may(INTAKE_ROLES) and found.offers("register"),
-        "reject": me.may(INTAKE_ROLES) and found.offers("reject"),
+        "register": takes_in and found.offers("register"),
+        "reject": takes_in and found.offers("reject"),
         "assign": me.may(MOVES["assign"].roles) and found.offers("assign"),
         "edit": me.may(EDITORS) and found.offers("edit"),
         "reveal": me.may(CONTACT_READERS),
@@ -511,8 +519,8 @@ ROUTES = (
     Route("POST", "/needs/{no}/edit", EDITORS, edit),
     Route("POST", "/needs/{no}/reply", ANSWERING_ROLES, reply),
     Route("POST", "/needs/{no}/approve", MOVES["approve"].roles, approve),
-    Route("POST", "/needs/{no}/register", INTAKE_ROLES, register),
-    Route("POST", "/needs/{no}/reject", INTAKE_ROLES, reject),
+    Route("POST", "/needs/{no}/register", MOVES["register"].roles, register),
+    Route("POST", "/needs/{no}/reject", MOVES["reject"].roles, reject),
     Route("POST", "/needs/{no}/assign", MOVES["assign"].roles, assign),
     Route("POST", "/needs/{no}/step", EDITORS | frozenset({"supervisor"}), step),
     Route("POST", "/needs/{no}/reveal", CONTACT_READERS, reveal),

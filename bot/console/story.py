@@ -18,7 +18,7 @@ from bot.outbox import plain
 from knowledge.court import Topic
 from knowledge.database import Db, row, rows
 from knowledge.drafting import entry_of_need
-from knowledge.enterprise import FIELDS
+from knowledge.enterprise import FIELDS, uscc_warning
 from knowledge.errors import BadInput, Conflict
 from knowledge.ledger import history
 from knowledge.ledger.directory import label_of
@@ -88,6 +88,7 @@ class Story:
     topic_code: str | None
     question: str
     sensitive: str | None
+    restricted: bool
     urgency: str
     handler_id: int | None
     record: list[tuple[str, str]]
@@ -127,6 +128,7 @@ def read_story(db: Db, no: str, desk: Desk, today: date, revealed: bool = False)
         topic=topic_name(need["topic"], desk.topics),
         topic_code=need["topic"],
         sensitive=need["sensitive"],
+        restricted=need["visibility"] == RESTRICTED,
         urgency=need["urgency"],
         handler_id=need["handler"],
         record=read_record(db, need, desk, revealed),
@@ -179,18 +181,20 @@ def twins_of(db: Db, need: Mapping[str, Any], desk: Desk) -> list[str]:
     """Needs that may be the same one again: the same enterprise and category within the court's days (DOMAIN 3.2)."""
     if not need["topic"]:
         return []
-    since = (datetime.fromisoformat(need["received_at"]) - timedelta(days=desk.court.duplicate_days)).isoformat()
+    # By days: a paper has no hour, and what was asked in the chat on the same day may well be the same.
+    day = date.fromisoformat(need["received_at"][:10])
+    since = (day - timedelta(days=desk.court.duplicate_days)).isoformat()
     found = rows(
         db,
         "SELECT DISTINCT n.no FROM needs n JOIN askings a ON a.need_no = n.no JOIN persons p ON p.id = a.person_id"
-        " WHERE n.no <> ?1 AND n.topic = ?2 AND n.received_at BETWEEN ?3 AND ?4 AND n.visibility <> ?5"
+        " WHERE n.no <> ?1 AND n.topic = ?2 AND substr(n.received_at, 1, 10) BETWEEN ?3 AND ?4 AND n.visibility <> ?5"
         " AND n.state NOT IN ('voided', 'withdrawn')"
         " AND EXISTS (SELECT 1 FROM askings b JOIN persons q ON q.id = b.person_id WHERE b.need_no = ?1"
         "  AND (q.id = p.id OR q.enterprise_id = p.enterprise_id OR q.company = p.company)) ORDER BY n.no LIMIT 5",
         need["no"],
         need["topic"],
         since,
-        need["received_at"],
+        day.isoformat(),
         RESTRICTED,
     )
     return [item["no"] for item in found]
@@ -350,6 +354,8 @@ def _person(person: dict[str, Any], revealed: bool) -> dict[str, str]:
     shown = {name: person[name] or "" if revealed else mask(person[name] or "") for name in FIELDS}
     if not revealed:
         shown |= {"contact": mask_name(person["contact"]), "phone": mask_phone(person["phone"])}
+    if person["uscc"] and (warning := uscc_warning(person["uscc"])):
+        shown["uscc"] += f"（{warning}）"
     channels = "、".join(CHANNELS.get(name, name) for name in (person["channels"] or "").split(",") if name)
     asked = person["asked_at"][:16].replace("T", " ")
     return (

@@ -14,7 +14,7 @@ from bot.documents import keep_document
 from bot.outbox import Mail, Saying
 from bot.turn import Turn
 from indexing.building import Report, report_lines
-from knowledge import library
+from knowledge import drafting, library
 from knowledge.database import Db
 from knowledge.entry import Entry
 from knowledge.errors import BadInput
@@ -60,8 +60,12 @@ async def on_document(message: Message, turn: Turn, bot: Bot, documents: str) ->
     entries, refused = await keep_document(bot, document.file_id, name, documents)
 
     def draft(db: Db, mail: Mail) -> None:
+        actor = turn.staff.actor if turn.staff else "bot"
         for entry in entries:
+            # Handed in by whoever sent it, so that somebody else has to publish it.
             library.put_entry(db, "console", entry, turn.at)
+            drafting.note_event(db, entry.id, entry.content_hash(), turn.at, actor, "drafted")
+            drafting.submit(db, entry.id, entry.content_hash(), actor, turn.at)
         mail.reply(Saying(_drafted(name, entries, refused)))
 
     await turn.close("conversation", doing=draft)

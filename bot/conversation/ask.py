@@ -113,7 +113,7 @@ def log_need(
     joinable: Joinable | None = None,
 ) -> Outcome:
     """Make a need of an asking, give its receipt and tell the staff; over the daily limit it stays on record without a number."""
-    if _over_limit(db, turn, desk.court):
+    if over_limit(db, turn, desk.court):
         mail.reply(replies.say(replies.TOO_MANY_NEEDS))
         return "refused"
     asked = asking_of(db, asking_id, turn.asker.id) or {"text": ""}
@@ -156,7 +156,7 @@ async def on_stale_button(query: CallbackQuery, turn: Turn) -> None:
     await turn.close("conversation", replies.say(replies.STALE_BUTTON))
 
 
-def _over_limit(db: Db, turn: Turn, court: Court) -> bool:
+def over_limit(db: Db, turn: Turn, court: Court) -> bool:
     """Whether this asker or this address has made enough needs today."""
     today = turn.at.date().isoformat()
     by_asker = row(

@@ -1,13 +1,14 @@
 """What people say of answers: this one, none of these, solved, not solved, give me a person."""
 
 import json
+from datetime import date, timedelta
 
 from aiogram import F, Router
 from aiogram.types import CallbackQuery
 
 from bot import replies
 from bot.answering import Answering
-from bot.conversation.ask import Think, add_to_need, log_need, show_answer
+from bot.conversation.ask import Think, add_to_need, log_need, over_limit, show_answer
 from bot.conversation.filters import Expecting, pressed
 from bot.desk import Desk
 from bot.inbox import Outcome
@@ -120,6 +121,10 @@ async def on_reply_feedback(query: CallbackQuery, callback_data: NeedButton, tur
             return "conversation"
         no = asking["need_no"]
         solved = callback_data.verdict == "solved"
+        closed_on = find_need(db, no)["closed_on"]
+        if not solved and closed_on and date.fromisoformat(closed_on) + timedelta(days=desk.court.reopen_days) < turn.at.date():
+            mail.reply(replies.buttons_gone(pressed(query)), replies.say(replies.TOO_LATE_TO_REOPEN.format(no=no)))
+            return "conversation"
         if solved and find_need(db, no)["state"] == "closed":
             set_feedback(db, asking["id"], "solved")
             mail.reply(replies.buttons_gone(pressed(query)), replies.feedback_thanks())
@@ -149,7 +154,13 @@ async def on_person(query: CallbackQuery, turn: Turn, desk: Desk) -> None:
 
 
 def call_person(db: Db, mail: Mail, turn: Turn, asking_id: int, desk: Desk, kind: str | None = None) -> Outcome:
-    """Make a need for a person; from now on what is typed here is added to it. `kind` makes it one for named staff alone."""
+    """Make a need for a person; from now on what is typed here is added to it. `kind` makes it one for named staff alone.
+
+    Over the daily limit there is no further need; the reply says how else to reach a person.
+    """
+    if over_limit(db, turn, desk.court):
+        mail.reply(replies.say(replies.TOO_MANY_NEEDS))
+        return "refused"
     text = (asking_of(db, asking_id, turn.asker.id) or {}).get("text") or ""
     no = open_need(db, asking_id, "机器人", turn.at, desk.rules, details=sensitive.details_of(text, desk.court, kind))
     turn.conversation["person"] = no

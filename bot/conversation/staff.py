@@ -24,7 +24,7 @@ from knowledge.court import ROLES
 from knowledge.database import Db
 from knowledge.errors import NotAllowed, NotFound
 from knowledge.ledger.assignment import propose
-from knowledge.ledger.needs import find_need, need_story
+from knowledge.ledger.needs import NO_NEED, find_need, need_story
 from knowledge.ledger.workflow import ACTION_NAMES, INTAKE_ROLES, MOVES, STATE_NAMES
 from knowledge.privacy import mask
 
@@ -108,7 +108,7 @@ async def on_ask_assign(query: CallbackQuery, callback_data: StaffButton, turn: 
 
     def ask(db: Db, mail: Mail) -> None:
         no = callback_data.about
-        proposal = propose(db, find_need(db, no), desk.court)
+        proposal = propose(db, _seen_need(db, turn, desk, no), desk.court)
         first = [proposal.handler] if proposal.handler else []
         others = [who for who in proposal.colleagues if who not in first]
         buttons = [
@@ -132,7 +132,9 @@ async def on_assign(query: CallbackQuery, callback_data: StaffButton, turn: Turn
     no, _, number = callback_data.about.partition("/")
 
     def give(db: Db, mail: Mail) -> None:
-        division = propose(db, find_need(db, no), desk.court).division or ""
+        division = propose(db, _seen_need(db, turn, desk, no), desk.court).division or ""
+        if not number.isascii() or not number.isdigit():
+            raise NotFound("这个按钮已经失效了，请重新打开这件需求。")
         desk.assign(db, mail, no, _me(turn), turn.at, division, int(number))
         mail.reply(replies.buttons_gone(pressed(query)), replies.say(f"{no} 已分派给{access.staff_name(db, f'staff:{number}')}。"))
 
@@ -277,7 +279,7 @@ async def on_logout(message: Message, turn: Turn) -> None:
 
 def _reply(db: Db, mail: Mail, turn: Turn, desk: Desk, no: str, text: str) -> None:
     """Answer, or where a second person must review it, hand it in for that: what was typed is never lost."""
-    need = find_need(db, no)
+    need = _seen_need(db, turn, desk, no)
     reason = desk.must_be_reviewed(need)
     if reason and _me(turn).may(MOVES["submit_reply"].roles) and need["state"] in MOVES["submit_reply"].sources:
         desk.submit_reply(db, mail, no, _me(turn), text, turn.at)
@@ -289,9 +291,7 @@ def _reply(db: Db, mail: Mail, turn: Turn, desk: Desk, no: str, text: str) -> No
 
 def _show(db: Db, mail: Mail, turn: Turn, desk: Desk, no: str) -> None:
     """A need with its story, personal data masked, and what this person may do with it now."""
-    need, me = find_need(db, no), _me(turn)
-    if not desk.may_see(db, no, me):
-        raise NotFound(f"没有编号为 {no} 的需求，请核对编号（样子像 XQ-2026-0001）。")
+    need, me = _seen_need(db, turn, desk, no), _me(turn)
     story = [
         f"{step['at'][5:16].replace('T', ' ')} {access.staff_name(db, step['actor'])}：{ACTION_NAMES[step['action']]}"
         + (f"\n　{escape(mask(step['body'])[:200])}" if step["body"] and step["action"] != "submit" else "")
@@ -303,6 +303,14 @@ def _show(db: Db, mail: Mail, turn: Turn, desk: Desk, no: str) -> None:
     question = escape(mask(need["question"] or "（文字已删除）"))
     text = f"<b>{no}</b> {STATE_NAMES[need['state']]}{due}\n{question}\n\n" + "\n".join(story[-STORY_SHOWN:]) + delivery
     mail.reply(Saying(text, _in_pairs(_buttons(need, me)), need_no=no))
+
+
+def _seen_need(db: Db, turn: Turn, desk: Desk, no: str) -> dict[str, Any]:
+    """A need this person may see. Raises NotFound in the same words for one they may not."""
+    need = find_need(db, no)
+    if not desk.may_see(db, no, _me(turn)):
+        raise NotFound(NO_NEED.format(no=no))
+    return need
 
 
 def _buttons(need: dict[str, Any], me: Staff) -> list[Button]:

@@ -320,9 +320,8 @@ def _progress(item: Row, handler: int | None) -> str:
 def _review(db: Db, item: Row, lines: Mapping[str, Line], since: int | None, desk: Desk, staff: Staff, at: datetime) -> Verdict:
     line = lines.get(item.no)
     if line is None:
-        known = row(db, "SELECT 1 FROM needs WHERE no = ?", item.no)
-        why = "这件需求只有专人可以查看和办理。" if known else "系统里没有这个编号。旧台账请清空“编号”这一列再导入。"
-        raise _Refused([Problem(BY_KEY["no"].heading, why)])
+        # In the same words for a need this person may not see: who tries numbers must not learn which there are.
+        raise _Refused([Problem(BY_KEY["no"].heading, "系统里没有这个编号。旧台账请清空“编号”这一列再导入。")])
     if item.problems:
         raise _Refused(item.problems)
     ways = [line.shown(privacy) for privacy in Privacy]

@@ -22,6 +22,9 @@ from knowledge.errors import Unreadable
 from knowledge.files import read_text
 from knowledge.ledger.workflow import ENDED, PAUSED
 
+COUNTING = 2
+"""Goes up whenever `timing` counts otherwise than before, so that every deadline is worked out anew."""
+
 
 @dataclass(frozen=True)
 class Calendar:
@@ -117,7 +120,7 @@ class Rules:
     def fingerprint(self) -> str:
         """Changes whenever a deadline could: a cache made under another fingerprint is made again."""
         own, answer, by_source = (sorted(found.items()) for found in (self.calendar.own, self.answer, self.by_source))
-        parts = (own, self.acknowledge, self.sign, answer, by_source)
+        parts = (COUNTING, own, self.acknowledge, self.sign, answer, by_source)
         return hashlib.sha256(f"{parts} {_calendar_version()}".encode()).hexdigest()
 
 
@@ -159,6 +162,8 @@ class _Clock:
         self._paused_days: int | None = 0
         self._paused_since: date | None = None
         self._extended: date | None = None
+        self._paused_before: int | None = 0
+        self._reopened = False
         self._state, self._since = "", date.min
         self._replied: date | None = None
         self._until: date | None = None
@@ -167,20 +172,21 @@ class _Clock:
         day, details, state = step["day"], step["details"], step["to_state"]
         self._urgency = details.get("urgency", self._urgency)
         self._source = details.get("source", self._source)
-        if self._start is None:
-            self._start = date.fromisoformat(details["received_at"][:10]) if "received_at" in details else day
+        if "received_at" in details and not self._reopened:
+            self._start = date.fromisoformat(details["received_at"][:10])
+        self._start = self._start or day
         if step["action"] == "extend" and "due_on" in details:
-            self._extended = date.fromisoformat(details["due_on"])
-        if "until" in details:
-            self._until = date.fromisoformat(details["until"])
+            self._extended, self._paused_before = date.fromisoformat(details["due_on"]), self._paused_days
         if state == self._state:
             return
+        # A day set for one waiting (a suspension, a receipt) is over with it.
+        self._until = date.fromisoformat(details["until"]) if "until" in details else None
         if self._paused_since and state not in PAUSED:
             self._end_pause(day)
         if state in PAUSED and not self._paused_since:
             self._paused_since = day
-        if state == "reopened":
-            self._start, self._paused_days, self._extended, self._replied = day, 0, None, None
+        if step["action"] == "reopen":
+            self._start, self._paused_days, self._extended, self._replied, self._reopened = day, 0, None, None, True
         if state == "replied":
             # An answer taken over from an old ledger was given on its own day.
             self._replied = self._replied or (date.fromisoformat(details["replied_on"]) if "replied_on" in details else day)
@@ -202,17 +208,24 @@ class _Clock:
         return Timing(due, *self._duty(due), None, self._replied)
 
     def _due(self) -> date | None:
-        if self._extended or self._start is None:
-            return self._extended
-        if self._paused_days is None:
+        if self._start is None or self._paused_days is None:
             return None
+        if self._extended:
+            # The pauses before it were known when it was approved; a later one lengthens it as any other term.
+            return self._rules.calendar.after(self._extended, self._paused_days - (self._paused_before or 0))
         return self._rules.calendar.after(self._start, self._rules.answer_days(self._urgency, self._source) + self._paused_days)
+
+    def _first_due(self, days: int) -> date | None:
+        """The day by which a need must be taken in (pauses lengthen that too) or, once assigned, signed for."""
+        if self._state == "assigned":
+            return self._rules.calendar.after(self._since, days)
+        return None if self._paused_days is None else self._rules.calendar.after(self._start or self._since, days + self._paused_days)
 
     def _duty(self, due: date | None) -> tuple[str, date | None]:
         """The nearest thing owed: taking in, signing for, a receipt from outside, or the answer itself."""
         owed = {"submitted": ("受理", self._rules.acknowledge), "assigned": ("签收", self._rules.sign)}.get(self._state)
-        first = owed and self._rules.calendar.after(self._since if self._state == "assigned" else self._start or self._since, owed[1])
-        if owed and first and (due is None or first <= due):
+        first = owed and self._first_due(owed[1])
+        if owed and (due is None or (first and first <= due)):
             return owed[0], first
         if self._state == "transferred" and self._until and (due is None or self._until <= due):
             return "转办回执", self._until

@@ -15,9 +15,10 @@ from knowledge.database import Db, row, rows
 from knowledge.errors import BadInput, NotAllowed, NotFound
 from knowledge.ledger import history
 from knowledge.ledger.deadlines import Rules
-from knowledge.ledger.workflow import BACK, MOVES, next_state
+from knowledge.ledger.workflow import ANSWERING, BACK, MOVES, next_state
 from knowledge.texts import keep_text
 
+NO_NEED = "没有编号为 {no} 的需求，请核对编号（样子像 XQ-2026-0001）。"
 LONGEST_TEXT = 4000
 """Characters of a reason, a note or an answer; what an asker writes has its own limit."""
 
@@ -113,6 +114,8 @@ def move(
     state = next_state(action, need["state"], roles, _state_before(db, need) if step.target == BACK else None)
     if step.own:
         _must_be_own(db, need, step.name, actor)
+    if action in ANSWERING:
+        _must_not_be_recused(need, step.name, actor)
     text = (text or "").strip()
     if step.why and not text:
         raise BadInput(f"“{step.name}”要写明理由或内容，会记入办理经过。")
@@ -137,6 +140,12 @@ def _must_be_own(db: Db, need: Mapping[str, Any], name: str, actor: str) -> None
     raise NotAllowed(f"这件需求由{handler['name']}承办，“{name}”要由本人来做。需要换人，请分派人改派。")
 
 
+def _must_not_be_recused(need: Mapping[str, Any], name: str, actor: str) -> None:
+    """Who must keep out of a need does not work on it, also where it was given to their whole division."""
+    if actor in {f"staff:{number}" for number in json.loads(need["recused"] or "[]")}:
+        raise NotAllowed(f"您在这件需求里应当回避，不能“{name}”，请分派人改派。")
+
+
 def _state_before(db: Db, need: Mapping[str, Any]) -> str | None:
     found = row(
         db,
@@ -156,7 +165,7 @@ def find_need(db: Db, no: str) -> dict[str, Any]:
     """One need with its question (None if erased). Raises NotFound."""
     need = row(db, "SELECT n.*, t.body AS question FROM needs n JOIN texts t ON t.id = n.text_id WHERE n.no = ?", no)
     if need is None:
-        raise NotFound(f"没有编号为 {no} 的需求，请核对编号（样子像 XQ-2026-0001）。")
+        raise NotFound(NO_NEED.format(no=no))
     return need
 
 

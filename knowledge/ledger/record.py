@@ -104,16 +104,18 @@ NAMES = {
 
 TEXT_FIELDS = ("summary", "remark", "case_no", "visitors")
 """Fields whose value is an erasable text: the step has `{"field": name}` and the text."""
-_LISTS = ("other_topics", "recused", "copies", "partners", "flags")
+LISTS = ("other_topics", "recused", "copies", "partners", "flags")
 _PLAIN = (
     "source", "topic", "received_at", "registered_on", "urgency", "division", "handler", "litigation", "street", "industry",
     "ent_type", "ent_size", "people", "amount", "fast_track", "visibility", "sensitive", "outcome", "reply_mode", "satisfaction",
     "visited_on", "lead_no",
 )  # fmt: skip
+EMPTIABLE = ("industry", "ent_type", "ent_size", "people", "amount", "fast_track", "visited_on", "outcome", "satisfaction", *LISTS)
+"""Fields that a clerk may clear again; the others a need always has once they are set."""
 CACHED = ("due_on", "duty", "duty_on", "paused_since", "replied_on")
 """Columns that follow from the calendar and the rules as well as from the history."""
 PROJECTED = (
-    "state", "solved", "closed_on", "text_id", *_PLAIN, *_LISTS, *(f"{name}_id" for name in TEXT_FIELDS), *CACHED,
+    "state", "solved", "closed_on", "text_id", *_PLAIN, *LISTS, *(f"{name}_id" for name in TEXT_FIELDS), *CACHED,
 )  # fmt: skip
 _DEFAULTS: dict[str, Any] = {"urgency": "一般", "visibility": "院内"}
 _BEFORE_DETAILS = ("source", "topic")
@@ -132,10 +134,10 @@ def project(steps: Sequence[Mapping[str, Any]], rules: Rules | None) -> dict[str
     for step in read:
         details = step["details"]
         columns |= {name: details[name] for name in _PLAIN if name in details}
-        columns |= {name: json.dumps(details[name], ensure_ascii=False) for name in _LISTS if name in details}
+        columns |= {name: _list(details[name]) for name in LISTS if name in details}
         if details.get("field") in TEXT_FIELDS:
             columns[f"{details['field']}_id"] = step["text_id"]
-        if not columns["registered_on"] and step["to_state"] in COUNTED:
+        if not columns["registered_on"] and step["to_state"] in COUNTED - {"suspended"}:
             # Who answers on the spot has taken it in.
             columns["registered_on"] = step["at"][:10]
         columns["solved"] = {"confirm": 1, "reopen": 0}.get(step["action"], columns["solved"])
@@ -150,6 +152,10 @@ def project(steps: Sequence[Mapping[str, Any]], rules: Rules | None) -> dict[str
     return {name: value for name, value in columns.items() if name not in _BEFORE_DETAILS or name in told}
 
 
+def _list(value: Any) -> str | None:
+    return None if value is None else json.dumps(value, ensure_ascii=False)
+
+
 def tidy_details(details: Mapping[str, Any], court: Court, topics: Sequence[str]) -> dict[str, Any]:
     """Fields as typed by a person, checked and brought into their stored form; an empty one is left out.
 
@@ -157,10 +163,15 @@ def tidy_details(details: Mapping[str, Any], court: Court, topics: Sequence[str]
     """
     tidied: dict[str, Any] = {}
     for name, value in details.items():
-        if value is None or value == "" or value == []:
+        if is_empty(value):
             continue
         tidied[name] = _tidy(name, value, court, topics)
     return tidied
+
+
+def is_empty(value: Any) -> bool:
+    """Nothing was typed or ticked; a list of ticks in a form begins with an empty one."""
+    return value is None or value == "" or (isinstance(value, list) and not any(value))
 
 
 def _tidy(name: str, value: Any, court: Court, topics: Sequence[str]) -> Any:
@@ -177,11 +188,11 @@ def _tidy(name: str, value: Any, court: Court, topics: Sequence[str]) -> Any:
         return _one_of(value, (*topics, *OTHER_CATEGORIES), label)
     if name in ("other_topics", "flags"):
         allowed = (*topics, *OTHER_CATEGORIES) if name == "other_topics" else FLAGS
-        return [_one_of(item, allowed, label) for item in value]
+        return [_one_of(item, allowed, label) for item in value if item != ""]
     if name in ("copies", "partners"):
-        return [_directory_token(item, court, label) for item in value]
+        return [_directory_token(item, court, label) for item in value if item != ""]
     if name == "recused":
-        return [_whole_number(item, label) for item in value]
+        return [_whole_number(item, label) for item in value if item != ""]
     if name in ("people", "amount", "handler"):
         return _whole_number(value, label)
     if name == "fast_track":

@@ -35,8 +35,12 @@ BACK = "back"
 """Instead of a target: the state the need was in before it came to this one."""
 
 INTAKE_ROLES = frozenset({"registrar", "admin"})
+RESTRICTED_INTAKE = frozenset({"assigner"})
+"""Who takes in what registrars may not see; ordinary needs they leave to them (`Desk`)."""
 ANSWERING_ROLES = frozenset({"registrar", "handler", "reviewer", "admin"})
 DESK_ROLES = frozenset({"registrar", "assigner", "handler", "reviewer"})
+ANSWERING = frozenset({"accept", "reply", "submit_reply", "approve"})
+"""Steps that nobody may take who must keep out of the need."""
 ASKER = frozenset({"asker"})
 BOT = frozenset({"bot"})
 
@@ -63,10 +67,10 @@ _ANY = frozenset(STATE_NAMES)
 
 MOVES = {
     # Intake.
-    "register": Move(_from("submitted"), INTAKE_ROLES, "registered", "登记"),
+    "register": Move(_from("submitted"), INTAKE_ROLES | RESTRICTED_INTAKE, "registered", "登记"),
     "ask_asker": Move(_from("submitted"), INTAKE_ROLES, "need_info", "退回补充", why=True),
     "complete": Move(_from("need_info"), ASKER | INTAKE_ROLES, "submitted", "补充材料"),
-    "reject": Move(INTAKE, INTAKE_ROLES, "rejected", "不予登记", why=True),
+    "reject": Move(INTAKE, INTAKE_ROLES | RESTRICTED_INTAKE, "rejected", "不予登记", why=True),
     "restore": Move(_from("rejected"), frozenset({"reviewer"}), "submitted", "复核后恢复", why=True),
     # Assignment.
     "assign": Move(_from("registered", "assigned", "in_progress", "reopened"), frozenset({"assigner"}), "assigned", "分派"),
