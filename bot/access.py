@@ -23,7 +23,8 @@ from knowledge.database import Db, row, rows
 from knowledge.errors import BadInput, Conflict, NotFound
 from knowledge.ledger.workflow import ANSWERING_ROLES
 
-LEDGER_READERS = frozenset(ROLES)
+CONTACT_READERS = frozenset({"registrar", "handler", "reviewer", "supervisor", "admin"})
+"""Who may open contact details, with a reason; a supervisor because danger is theirs where nobody else is named."""
 ADMINS = frozenset({"admin"})
 ANSWERERS = ANSWERING_ROLES
 LINK_HOURS = 24

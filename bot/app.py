@@ -7,7 +7,6 @@ message is begun, those in hand are finished, and whatever is left is on record 
 """
 
 import asyncio
-import contextlib
 import fcntl
 import logging
 import signal
@@ -26,7 +25,7 @@ from bot.access import Throttle, staff_in_chat
 from bot.channels.telegram import TelegramChannel
 from bot.channels.web import WebChannel
 from bot.consequences import consequences_of
-from bot.console import ROUTES, Console
+from bot.console import ROUTES, Console, held_files
 from bot.conversation import build_dispatcher
 from bot.desk import Desk
 from bot.doctor import examine
@@ -248,16 +247,22 @@ class App:
             return mail.touched
 
         while True:
-            with contextlib.suppress(StorageFailed):
+            try:
                 for channel, chat_id in await asyncio.wrap_future(self.database.write(one)):
                     self._outbox.attend(channel, chat_id)
+            except Exception:
+                # Whatever it was, the next round is made: reminders must not end in silence.
+                log.exception("the round failed")
             await asyncio.sleep(ROUND_SECONDS)
 
     async def _purge(self) -> None:
         """Once a day, erase raw messages that are old enough; outcomes and numbers stay."""
         while True:
-            with contextlib.suppress(StorageFailed):
+            try:
                 await asyncio.wrap_future(self.database.write(self._purge_once))
+                await asyncio.to_thread(held_files.sweep, self._opened.folders.imports)
+            except Exception:
+                log.exception("the purge failed")
             await asyncio.sleep(24 * 3600)
 
     def _purge_once(self, db: Db) -> None:

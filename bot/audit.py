@@ -7,11 +7,12 @@ from datetime import datetime
 
 from knowledge.clock import stamp
 from knowledge.database import Db
+from knowledge.privacy import mask
 
 
 def note_audit(db: Db, at: datetime, actor: str, action: str, subject: str = "", note: str = "") -> None:
-    """Add one row. `actor` is `staff:<id>`, `cli` or `bot`; `note` is the reason somebody typed, or what changed. No contact details."""
+    """Add one row. `actor` is `staff:<id>`, `cli` or `bot`; `note` is the reason typed, or what changed; numbers are masked."""
     db.execute(
         "INSERT INTO audit (at, actor, action, subject, note) VALUES (?, ?, ?, ?, ?)",
-        [stamp(at), actor, action, subject[:200], note[:2000]],
+        [stamp(at), actor, action, mask(subject)[:200], mask(note)[:2000]],
     )

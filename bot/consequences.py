@@ -5,10 +5,12 @@ the index refreshed from the one that serves (vectors of known texts are used ag
 real one. Nothing that serves is touched. Only questions near the draft can change, so only those are judged in full.
 """
 
+import asyncio
 import shutil
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -93,6 +95,8 @@ class Consequences:
         self._opened = opened
         # Looking ahead takes seconds; finding what is near must not wait for it.
         self._one, self._near = threading.Lock(), threading.Lock()
+        # A thread of its own: whoever looks ahead must not hold up those who sign in or export.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="consequences")
         self._looks: dict[tuple[str, int], Outlook] = {}
         self._vectors: dict[str, Vector] = {}
         self._serving: tuple[int, Answering] | None = None
@@ -102,8 +106,12 @@ class Consequences:
         generation = building.current(self._opened.folders.index)
         return self._looks.get((version, generation.number)) if generation else NOTHING_SERVES
 
+    async def look_ahead(self, entry: Entry, version: str) -> Outlook:
+        """`look`, one after another, while everything else goes on."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self.look, entry, version)
+
     def look(self, entry: Entry, version: str) -> Outlook:
-        """Ask all past questions with and without `entry`. Takes seconds; for a thread of its own.
+        """Ask all past questions with and without `entry`. Takes seconds.
 
         Raises IndexUnusable when the index is damaged or another model's.
         """

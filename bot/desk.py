@@ -16,13 +16,14 @@ from bot.access import Staff, active_staff, chats_of_staff, staff_name
 from bot.outbox import Mail, Saying
 from knowledge.court import Court, Topic
 from knowledge.database import Db, row, rows
-from knowledge.errors import BadInput, NotAllowed, NotFound
+from knowledge.errors import BadInput, Conflict, NotAllowed, NotFound
 from knowledge.ledger import sensitive
 from knowledge.ledger.deadlines import Rules
+from knowledge.ledger.grouping import split
 from knowledge.ledger.needs import NO_NEED, find_need, move
-from knowledge.ledger.record import EMPTIABLE, NAMES, REJECTIONS, RESTRICTED, TEXT_FIELDS, is_empty, tidy_details
+from knowledge.ledger.record import EDITABLE, EMPTIABLE, NAMES, REJECTIONS, RESTRICTED, TEXT_FIELDS, is_empty, tidy_details
 from knowledge.ledger.telling import already_told, note_telling, recipients
-from knowledge.ledger.workflow import BOT, INTAKE_ROLES, MOVES, OPEN, STATE_NAMES
+from knowledge.ledger.workflow import BOT, DESK_ROLES, INTAKE_ROLES, MOVES, OPEN, STATE_NAMES
 from knowledge.privacy import mask
 
 LONGEST_REPLY = 4000
@@ -65,7 +66,11 @@ class Desk:
         _days_make_sense(action, need, details, at.date())
         if action == "extend" and not self.court.allow_self_review and need["handler"] == staff.id:
             raise NotAllowed("延期要由承办人以外的审核人批准。")
+        if action == "restrict":
+            self._leave_group(db, need, staff, at)
         move(db, no, action, staff.actor, staff.roles, at, self.rules, text, details)
+        if action == "restrict":
+            self.urgent_new(db, mail, no, _text(db, need["text_id"]) or "", "设为专班")
         self._tell_askers(db, mail, no, action, text)
         self._tell_colleagues(db, mail, need, action, text, staff)
 
@@ -77,6 +82,8 @@ class Desk:
     def edit(self, db: Db, no: str, staff: Staff, at: datetime, fields: Mapping[str, Any]) -> int:
         """Change fields of the record; returns how many really changed. Raises as `step` does."""
         need = self.find(db, no, staff)
+        if unknown := [name for name in fields if name not in EDITABLE]:
+            raise BadInput(f"{NAMES.get(unknown[0], unknown[0])}不能在登记信息里改，要用相应的办理步骤。")
         texts = {name: str(fields[name]).strip() for name in TEXT_FIELDS if name in fields}
         plain = self._details({name: value for name, value in fields.items() if name not in TEXT_FIELDS})
         emptied = {name: None for name in EMPTIABLE if name in fields and is_empty(fields[name]) and need[name] not in (None, "[]")}
@@ -84,11 +91,13 @@ class Desk:
         if "received_at" in changed and changed["received_at"] == need["received_at"][:10]:
             del changed["received_at"]
         _days_make_sense("edit", need, changed, at.date())
+        if self.must_be_reviewed(need) and not self.must_be_reviewed(need | changed) and not self._may_lift_review(need, staff):
+            raise NotAllowed("这样一改，答复就不用审核了。请承办人以外的审核人或督办来改。")
         if changed:
             move(db, no, "edit", staff.actor, staff.roles, at, self.rules, None, changed)
         new = {name: text for name, text in texts.items() if text != (_text(db, need[f"{name}_id"]) or "")}
         for name, text in new.items():
-            move(db, no, "edit", staff.actor, staff.roles, at, self.rules, text or "（清空）", {"field": name})
+            move(db, no, "edit", staff.actor, staff.roles, at, self.rules, text or None, {"field": name})
         return len(changed) + len(new)
 
     def reject(self, db: Db, mail: Mail, no: str, staff: Staff, why: str, at: datetime, kind: str = "其他") -> None:
@@ -137,7 +146,7 @@ class Desk:
         Raises as `step` does, and NotAllowed where the answer has to be reviewed first.
         """
         need = self.find(db, no, staff)
-        if reason := self.must_be_reviewed(need):
+        if reason := self.group_must_be_reviewed(db, need):
             raise NotAllowed(f"这件需求属于“{reason}”，答复要经审核才能发出。请承办人点“提交审核”。")
         return self._answer(db, mail, need, "reply", staff, text, at, f"答复人：{staff.signature}", mode)
 
@@ -149,20 +158,18 @@ class Desk:
         others = [who.id for who in active_staff(db, ["reviewer"]) if who.id != staff.id]
         self._notify(db, mail, no, need["text_id"], "有答复等您审核", others, at)
 
-    def approve(self, db: Db, mail: Mail, no: str, staff: Staff, at: datetime, text: str | None = None) -> int:
+    def approve(self, db: Db, mail: Mail, no: str, staff: Staff, at: datetime, text: str | None = None, seen: int | None = None) -> int:
         """Send out the answer that waits for review, as it is or as the reviewer has corrected it. Returns how many messages that is.
 
-        Raises as `step` does, and NotAllowed for one's own answer, unless the court allows it; then the answer says so.
+        Raises as `step` does, Conflict when it is not the answer that was `seen`, and NotAllowed for one's own answer, unless the
+        court allows it; then the answer says so.
         """
         need = self.find(db, no, staff)
-        waiting = row(
-            db,
-            "SELECT h.actor, t.body FROM need_history h JOIN texts t ON t.id = h.text_id"
-            " WHERE h.need_no = ? AND h.action = 'submit_reply' ORDER BY h.id DESC LIMIT 1",
-            no,
-        )
+        waiting = answer_waiting(db, no)
         if waiting is None:
             raise NotAllowed("这件需求没有等待审核的答复。")
+        if seen is not None and seen != waiting["id"]:
+            raise Conflict("您看过之后，承办人又改了答复，所以没有发出。请重新查看再审核。")
         if waiting["actor"] == staff.actor and not self.court.allow_self_review:
             raise NotAllowed("不能审核自己写的答复，请另一位审核人来审。")
         author = staff_name(db, waiting["actor"])
@@ -181,6 +188,18 @@ class Desk:
         else:
             people = [who.id for who in active_staff(db, self.court.notify_roles)]
         mail_all(mail, chats_of_staff(db, people, mail.at), notice(no, text, reason))
+
+    def leave_members(self, db: Db, mail: Mail, lead: str, at: datetime) -> None:
+        """The lead of a group is given up by its asker: its members go on, each on its own."""
+        for member in members_of(db, lead):
+            split(db, member["no"], "bot", DESK_ROLES, at, self.rules, "牵头的需求已撤回")
+            if member["state"] in OPEN:
+                self.urgent_new(db, mail, member["no"], member["question"] or "", "牵头的需求已撤回，请单独办理")
+
+    def group_must_be_reviewed(self, db: Db, need: Mapping[str, Any]) -> str | None:
+        """Why an answer to this need, and to those that go with it, has to be reviewed, or None."""
+        group = [need, *(find_need(db, member["no"]) for member in members_of(db, need["no"]))]
+        return next(filter(None, map(self.must_be_reviewed, group)), None)
 
     def alert_danger(self, db: Db, mail: Mail, text: str, channel: str) -> None:
         """Tell the duty person at once that somebody may be in danger; nothing is asked of that person and nothing recorded about them."""
@@ -210,16 +229,16 @@ class Desk:
             db,
             "SELECT n.no, n.state, n.duty, n.duty_on, t.body AS question FROM needs n JOIN texts t ON t.id = n.text_id"
             f" WHERE n.state IN ({','.join('?' * len(states))}) AND {condition} {soon}"
-            " ORDER BY n.duty_on IS NULL, n.duty_on, n.year, n.seq LIMIT ?",
+            " ORDER BY n.duty_on IS NULL, n.duty_on, n.year, n.seq",
             *states,
             *args,
             *([today.isoformat()] if duties else []),
-            SHOWN,
         )
         if not found:
             return Saying("今天没有到期的需求。" if duties else "没有待办的需求。")
-        lines = [_board_line(need, today) for need in found]
-        buttons = [replies.staff_button(need["no"][3:], "show", need["no"]) for need in found]
+        lines = [_board_line(need, today) for need in found[:SHOWN]]
+        lines += [f"另有 {len(found) - SHOWN} 件，请到工作台查看（/console）。"] if len(found) > SHOWN else []
+        buttons = [replies.staff_button(need["no"][3:], "show", need["no"]) for need in found[:SHOWN]]
         return Saying("\n\n".join(lines), tuple(tuple(buttons[i : i + 3]) for i in range(0, len(buttons), 3)))
 
     def visible(self, staff: Staff) -> tuple[str, list[Any]]:
@@ -260,7 +279,8 @@ class Desk:
         no = str(need["no"])
         details = self._details({"reply_mode": mode or "线上"})
         number = move(db, no, action, staff.actor, staff.roles, at, self.rules, text, details)
-        members = [item["no"] for item in rows(db, "SELECT no FROM needs WHERE lead_no = ? ORDER BY no", no)]
+        # Who was turned away, or has said that it is solved, is not written to again.
+        members = [member["no"] for member in members_of(db, no) if member["state"] in OPEN | {"replied"}]
         self._follow(db, members, staff.actor, at, text, details)
         return _tell_answer(db, mail, f"reply:{number}", [no, *members], text, signed, at)
 
@@ -276,6 +296,9 @@ class Desk:
         )
         if given is None or not given["body"]:
             return 0
+        if given["action"] == "reply":
+            # What needs a second pair of eyes is not answered by what had only one.
+            members = [member for member in members if not self.must_be_reviewed(find_need(db, member))]
         self._follow(db, members, staff.actor, at, given["body"], self._details({"reply_mode": "线上"}))
         signed = f"{'审核人' if given['action'] == 'approve' else '答复人'}：{staff_name(db, given['actor'])}"
         return _tell_answer(db, mail, f"reply:{given['id']}", members, given["body"], signed, at)
@@ -284,6 +307,16 @@ class Desk:
         for member in members:
             if find_need(db, member)["state"] in OPEN | {"replied"}:
                 move(db, member, "follow_reply", actor, BOT, at, self.rules, text, details)
+
+    def _leave_group(self, db: Db, need: Mapping[str, Any], staff: Staff, at: datetime) -> None:
+        """A need that becomes restricted goes on alone: its group is worked on by people who may not see it."""
+        if members_of(db, need["no"]):
+            raise NotAllowed("这件需求牵头着一组。请先在“同类归并”里拆分，再设为专班。")
+        if need["lead_no"]:
+            split(db, need["no"], staff.actor, DESK_ROLES, at, self.rules, "设为专班，单独办理")
+
+    def _may_lift_review(self, need: Mapping[str, Any], staff: Staff) -> bool:
+        return staff.may(frozenset({"reviewer", "supervisor"})) and staff.id != need["handler"]
 
     def _tell_askers(self, db: Db, mail: Mail, no: str, action: str, text: str) -> None:
         if action not in TOLD_TO_ASKERS:
@@ -355,11 +388,28 @@ def urgency_mark(duty_on: str | None, today: date) -> str:
     return "【超期】" if duty_on < today.isoformat() else "【今天到期】"
 
 
+def answer_waiting(db: Db, no: str) -> dict[str, Any] | None:
+    """The answer that was handed in last: number of its row in the history, who wrote it, its text."""
+    return row(
+        db,
+        "SELECT h.id, h.actor, t.body FROM need_history h JOIN texts t ON t.id = h.text_id"
+        " WHERE h.need_no = ? AND h.action = 'submit_reply' ORDER BY h.id DESC LIMIT 1",
+        no,
+    )
+
+
+def members_of(db: Db, lead: str) -> list[dict[str, Any]]:
+    """The needs that go with this one: number, state, question."""
+    return rows(
+        db, "SELECT n.no, n.state, t.body AS question FROM needs n JOIN texts t ON t.id = n.text_id WHERE n.lead_no = ? ORDER BY n.no", lead
+    )
+
+
 def _tell_answer(db: Db, mail: Mail, answer: str, needs: Sequence[str], text: str, signed: str, at: datetime) -> int:
     """Tell everybody who asked one of these needs, each enterprise once for one answer; returns how many messages that is."""
     told, done = 0, already_told(db, answer)
     for to in recipients(db, needs):
-        if to.key in done:
+        if done & {to.key, f"person:{to.person_id}"}:
             continue
         outbox_id = None
         if to.channel and to.chat_id is not None:

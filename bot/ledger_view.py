@@ -7,11 +7,14 @@ from bot.inbox import OUTCOMES, broken_needs, reconcile
 from bot.startup import Opened
 from knowledge.database import Db
 from knowledge.ledger.needs import find_need, list_needs, need_story
+from knowledge.ledger.record import RESTRICTED
 from knowledge.ledger.workflow import ACTION_NAMES, STATE_NAMES
 from knowledge.privacy import mask
 
 OUTCOME_NAMES = {"answered": "已答复", "offered": "已列选项", "need": "已登记", "conversation": "对话", "refused": "未受理"}
 ERASED = "（文字已删除）"
+RESTRICTED_TEXT = "（专班办理，请专人在工作台查看）"
+"""The command line has no names, so it shows nothing of what is for named staff alone."""
 
 
 def needs_json(opened: Opened) -> list[dict[str, Any]]:
@@ -32,6 +35,8 @@ def story_lines(opened: Opened, no: str) -> list[str]:
 
     def read(db: Db) -> list[str]:
         need = find_need(db, no)
+        if need["visibility"] == RESTRICTED:
+            return [f"{no}　{STATE_NAMES[need['state']]}　收到 {need['received_at'][:16]}", RESTRICTED_TEXT]
         lines = [f"{no}　{STATE_NAMES[need['state']]}　收到 {need['received_at'][:16]}", mask(need["question"] or ERASED), ""]
         for step in need_story(db, no):
             name = ACTION_NAMES[step["action"]]
@@ -72,6 +77,6 @@ def _need(need: dict[str, Any]) -> dict[str, Any]:
         "topic": need["topic"],
         "received_at": need["received_at"],
         "due_on": need["due_on"],
-        "question": mask(need["question"]) if need["question"] else ERASED,
+        "question": RESTRICTED_TEXT if need["visibility"] == RESTRICTED else mask(need["question"]) if need["question"] else ERASED,
         "undelivered": need["undelivered"],
     }

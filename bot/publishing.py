@@ -26,20 +26,21 @@ from knowledge.drafting import (
     looks_personal,
     must_be,
     must_not_be_sensitive,
-    must_say_why,
     new_sources,
     note_event,
     working,
+    writers_of,
 )
 from knowledge.entry import Entry
 from knowledge.errors import BadInput, Conflict, NotAllowed, NotFound
 from knowledge.ledger.needs import find_need, move
 from knowledge.ledger.telling import Recipient, note_telling, recipients
 from knowledge.ledger.workflow import BOT, OPEN
+from knowledge.texts import must_be_reason
 
 ALONE = "（一人办理）"
 """Stands behind the reviewer's name where the court lets one person write and publish."""
-TOLD_WITHIN_DAYS = 7
+TOLD_WITHIN_DAYS = 31
 """An entry that begins to hold later is told on its first day, or as soon after as the bot runs."""
 
 
@@ -62,7 +63,7 @@ def publish(
     need that is restricted now; BadInput for a reason or confirmation that is missing. Then nothing has changed.
     """
     version = must_be(db, entry_id, seen_hash)
-    alone = _must_be_second(version, staff, desk)
+    alone = _must_be_second(db, version, staff, desk)
     check(version.entry)
     if version.entry.valid_until and version.entry.valid_until < at.date():
         raise BadInput(f"失效日期 {version.entry.valid_until} 已经过去，请先改好再发布。")
@@ -84,7 +85,7 @@ def sign(db: Db, entry_id: str, seen_hash: str, staff: Staff, at: datetime) -> N
 def withdraw(db: Db, entry_id: str, seen_hash: str, staff: Staff, at: datetime, why: str) -> None:
     """Let a published entry answer no more; the index follows within seconds. Raises NotFound, Conflict, BadInput without a reason."""
     held = _must_serve(db, entry_id, seen_hash)
-    why = must_say_why(why, "停用")
+    why = must_be_reason(why, "停用")
     library.set_state(db, entry_id, "withdrawn", at, staff.name)
     note_event(db, entry_id, held.hash, at, staff.actor, "withdrawn", why)
     note_audit(db, at, staff.actor, "entry_withdrawn", entry_id, why)
@@ -129,7 +130,7 @@ def tell_askers(db: Db, mail: Mail, desk: Desk, entry_id: str, actor: str, at: d
     done = {item["recipient"] for item in rows(db, "SELECT recipient FROM tellings WHERE entry_id = ?", entry_id)}
     told = 0
     for to in recipients(db, needs):
-        if to.key in done or _has_the_reply(db, to, needs):
+        if done & {to.key, f"person:{to.person_id}"} or _has_the_reply(db, to, needs):
             continue
         outbox_id = None
         state = _answered(db, desk, to.need_no, held.entry.answer, actor, at)
@@ -142,7 +143,7 @@ def tell_askers(db: Db, mail: Mail, desk: Desk, entry_id: str, actor: str, at: d
 
 
 def tell_what_begins(db: Db, mail: Mail, desk: Desk, at: datetime) -> int:
-    """Tell of the entries that were published for a later day and hold since a few days; once a day, safe to repeat."""
+    """Tell of the entries that were published for a later day and hold since a few weeks at most; safe to repeat."""
     first = at.date() - timedelta(days=TOLD_WITHIN_DAYS)
     found = rows(
         db,
@@ -175,13 +176,13 @@ def reviewed_answer(to: Recipient, held: library.Held, with_buttons: bool) -> Sa
     return Saying("\n\n".join([*parts, "解决了吗？"]), (buttons,), need_no=to.need_no)
 
 
-def _must_be_second(version: Version, staff: Staff, desk: Desk) -> bool:
+def _must_be_second(db: Db, version: Version, staff: Staff, desk: Desk) -> bool:
     """A second person reviews what was handed in; returns whether it is the author alone, where the court allows that."""
     if version.author is None:
         return False
     if version.state != "review":
         raise Conflict("这个条目还没有提交审核，不能发布。请作者在条目页面点“提交审核”。")
-    if version.author != staff.actor:
+    if staff.actor not in writers_of(db, version.entry.id):
         return False
     if not desk.court.allow_self_review:
         raise NotAllowed("不能审核自己写的条目，请另一位审核人来发布。")
@@ -196,7 +197,7 @@ def _must_be_weighed(entry: Entry, outlook: Outlook, why: str, sure: bool, day: 
             raise BadInput(f"内容里有像个人信息的地方（{'；'.join(personal[:3])}）。请改掉，或者核对后勾选“已核对，不是个人信息”。")
         notes.append("已核对没有个人信息")
     if reasons := needs_a_reason(entry, outlook, day):
-        notes += [*reasons[:5], f"理由：{must_say_why(why, f'发布前请在条目页面看过提示（{reasons[0]}）；仍要发布，')}"]
+        notes += [*reasons[:5], f"理由：{must_be_reason(why, f'发布前请在条目页面看过提示（{reasons[0]}）；仍要发布，')}"]
     elif why.strip():
         notes.append(why.strip()[:500])
     return "；".join(notes)
@@ -225,16 +226,19 @@ def _has_the_reply(db: Db, to: Recipient, needs: list[str]) -> bool:
     marks = ",".join("?" * len(needs))
     reopened = row(
         db,
-        "SELECT coalesce(max(h.id), 0) AS id FROM need_history h JOIN askings a ON a.need_no = h.need_no"
-        f" WHERE h.action = 'reopen' AND a.person_id = ? AND h.need_no IN ({marks})",
-        to.person_id,
+        f"SELECT coalesce(max(h.id), 0) AS id FROM need_history h WHERE h.action = 'reopen' AND h.need_no IN ({marks})"
+        " AND EXISTS (SELECT 1 FROM askings a JOIN persons p ON p.id = a.person_id WHERE a.need_no = h.need_no"
+        "  AND (p.id = ? OR 'enterprise:' || p.enterprise_id = ?))",
         *needs,
+        to.person_id,
+        to.key,
     ) or {"id": 0}
     found = row(
         db,
-        "SELECT 1 FROM tellings WHERE recipient = ? AND answer LIKE 'reply:%' AND CAST(substr(answer, 7) AS INTEGER) > ?"
+        "SELECT 1 FROM tellings WHERE recipient IN (?, ?) AND answer LIKE 'reply:%' AND CAST(substr(answer, 7) AS INTEGER) > ?"
         f" AND need_no IN ({marks})",
         to.key,
+        f"person:{to.person_id}",
         reopened["id"],
         *needs,
     )

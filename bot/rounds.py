@@ -7,7 +7,6 @@ reminded, so that nobody is told twice. People are told in the court's daytime, 
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from html import escape
 from typing import Any
 
 from bot.access import chats_of_roles, chats_of_staff
@@ -19,8 +18,7 @@ from knowledge.database import Db, rows
 from knowledge.ledger import sensitive
 from knowledge.ledger.needs import move
 from knowledge.ledger.record import RESTRICTED
-from knowledge.ledger.workflow import BOT, OPEN
-from knowledge.privacy import mask
+from knowledge.ledger.workflow import BOT, OPEN, STATE_NAMES
 
 DAYTIME = range(8, 18)
 LEVELS = {"soon": "快到期", "late": "已超期", "escalated": "超期督办"}
@@ -38,16 +36,15 @@ class Reminder:
 
     @property
     def line(self) -> str:
-        """How it is told; personal data is masked."""
+        """How it is told: without a word of the question, for this message belongs to no need and would outlive its erasure."""
         need = self.need
-        question = escape(mask(need["question"] or "")[:60])
-        return f"【{LEVELS[self.level]}】<b>{need['no']}</b> {need['duty']} {need['duty_on'][5:]} 前\n{question}"
+        return f"【{LEVELS[self.level]}】<b>{need['no']}</b> {STATE_NAMES[need['state']]}，{need['duty']} {need['duty_on'][5:]} 前"
 
 
 def make_round(db: Db, mail: Mail, desk: Desk, at: datetime) -> None:
     """Remind, escalate, and close what was answered long enough ago without a word from the asker. Safe to repeat."""
     _close_answered(db, desk, at)
-    if at.hour in DAYTIME and desk.rules.calendar.is_working_day(at.date()):
+    if at.hour in DAYTIME and desk.rules.calendar.is_working_day(at.date()) is not False:
         _remind(db, mail, desk, at)
         tell_what_begins(db, mail, desk, at)
 

@@ -51,6 +51,11 @@ class Folders:
         return self.data / "index"
 
     @property
+    def imports(self) -> Path:
+        """Tables on their way in: looked at, not yet committed."""
+        return self.data / "imports"
+
+    @property
     def documents(self) -> Path:
         """Documents dropped in by admins."""
         return self.data / "documents"

@@ -25,6 +25,7 @@ from knowledge.ledger.record import RESTRICTED
 from knowledge.numerals import NUMERALS, number_value
 from knowledge.privacy import mask
 from knowledge.statutes import article_number, in_force
+from knowledge.texts import must_be_reason
 
 ACTIONS = {
     "drafted": "起草",
@@ -43,8 +44,6 @@ OPEN = WRITING | {"submitted", "returned"}
 OFFERED_FROM = frozenset({"replied", "closed"})
 LONGEST = {"question": 200, "answer": 4000, "line": 300}
 MOST_LINES = 100
-SHORTEST_REASON = 4
-LONGEST_REASON = 500
 
 _ARTICLE = rf"第?(?:[{NUMERALS}]+|\d+)条(?:之(?:[{NUMERALS}]+|\d+))?"
 _CITED = re.compile(
@@ -243,6 +242,20 @@ def author_of(db: Db, entry_id: str) -> str | None:
     return found["actor"] if found else None
 
 
+def writers_of(db: Db, entry_id: str) -> set[str]:
+    """Everybody who has written in an entry since it was last published."""
+    marks = ",".join("?" * len(WRITING))
+    found = rows(
+        db,
+        f"SELECT DISTINCT actor FROM entry_events WHERE entry_id = ? AND action IN ({marks})"
+        " AND id > (SELECT coalesce(max(id), 0) FROM entry_events WHERE entry_id = ? AND action = 'published')",
+        entry_id,
+        *WRITING,
+        entry_id,
+    )
+    return {item["actor"] for item in found}
+
+
 def start(db: Db, entry: Entry, needs: Sequence[str], actor: str, at: datetime) -> None:
     """Put a new draft into the library, with the needs it comes from. Raises Conflict when there is an entry of this id."""
     if library.find(db, entry.id):
@@ -303,7 +316,7 @@ def give_back(db: Db, entry_id: str, seen_hash: str, actor: str, at: datetime, w
     if version.state != "review":
         raise Conflict("这个条目没有在等审核。请刷新后查看最新状态。")
     _set_row_state(db, entry_id, "draft", at)
-    note_event(db, entry_id, version.hash, at, actor, "returned", must_say_why(why, "退回"))
+    note_event(db, entry_id, version.hash, at, actor, "returned", must_be_reason(why, "退回"))
 
 
 def drop(db: Db, entry_id: str, seen_hash: str, actor: str, reviewer: str | None, at: datetime, why: str = "") -> None:
@@ -365,14 +378,6 @@ def check(entry: Entry) -> None:
             raise BadInput(f"{label}里“{long[:20]}……”这一行有 {len(long)} 字，请控制在 {LONGEST['line']} 字以内。")
     if entry.valid_from and entry.valid_until and entry.valid_until < entry.valid_from:
         raise BadInput("失效日期早于生效日期，请核对。")
-
-
-def must_say_why(why: str, what: str) -> str:
-    """A typed reason, tidied. Raises BadInput for none."""
-    why = " ".join(why.split())
-    if not SHORTEST_REASON <= len(why) <= LONGEST_REASON:
-        raise BadInput(f"{what}要写明理由（{SHORTEST_REASON} 到 {LONGEST_REASON} 字），会记入条目的经过。")
-    return why
 
 
 def note_event(db: Db, entry_id: str, version: str, at: datetime, actor: str, action: str, note: str = "") -> None:

@@ -137,10 +137,15 @@ def forget(db: Db, person_id: int, at: datetime) -> int:
     owned = rows(
         db,
         "SELECT text_id FROM askings WHERE person_id = ?1 UNION SELECT h.text_id FROM need_history h"
-        " JOIN askings a ON a.need_no = h.need_no WHERE a.person_id = ?1 AND h.actor = 'asker' AND h.text_id IS NOT NULL",
+        " JOIN askings a ON a.need_no = h.need_no WHERE a.person_id = ?1 AND h.text_id IS NOT NULL AND (h.actor = 'asker'"
+        # What staff noted about this person goes as well; the court's answers stay.
+        " OR h.action IN ('note', 'call', 'revisit', 'reveal') OR json_extract(h.details, '$.field') IS NOT NULL)",
         person_id,
     )
     erased = erase_texts(db, [item["text_id"] for item in owned], at)
+    _forget_enterprise(db, person_id, at)
+    _forget_drafts(db, person_id)
+    db.execute("DELETE FROM imported_rows WHERE need_no IN (SELECT need_no FROM askings WHERE person_id = ?)", [person_id])
     cleared = ", ".join(f"{name} = NULL" for name in FIELDS)
     db.execute(
         f"UPDATE persons SET {cleared}, consented_at = NULL, enterprise_id = NULL, verified_at = NULL, verified_by = NULL, updated_at = ?"
@@ -149,9 +154,12 @@ def forget(db: Db, person_id: int, at: datetime) -> int:
     )
     # A message not handled yet keeps its text until it is; notices to staff about this person's needs lose theirs.
     db.execute(
-        "UPDATE outbox SET text = CASE state WHEN 'waiting' THEN ? ELSE NULL END"
-        " WHERE text IS NOT NULL AND need_no IN (SELECT need_no FROM askings WHERE person_id = ?)",
-        [ERASED_NOTICE, person_id],
+        "UPDATE outbox SET text = CASE state WHEN 'waiting' THEN :notice ELSE NULL END WHERE text IS NOT NULL"
+        " AND (need_no IN (SELECT need_no FROM askings WHERE person_id = :person)"
+        # An alarm carries no number of a need; it goes with the message that gave it.
+        " OR need_no IS NULL AND inbox_id IN (SELECT i.id FROM inbox i JOIN askers k ON k.channel = i.channel AND k.chat_id = i.chat_id"
+        "  WHERE k.person_id = :person AND (k.channel <> outbox.channel OR k.chat_id <> outbox.chat_id)))",
+        {"notice": ERASED_NOTICE, "person": person_id},
     )
     for asker in rows(db, "SELECT id, channel, chat_id FROM askers WHERE person_id = ?", person_id):
         chat = [asker["channel"], asker["chat_id"]]
@@ -159,6 +167,31 @@ def forget(db: Db, person_id: int, at: datetime) -> int:
         db.execute("UPDATE outbox SET text = NULL, buttons = NULL WHERE channel = ? AND chat_id = ? AND state <> 'waiting'", chat)
         db.execute("UPDATE askers SET conversation = '{}' WHERE id = ?", [asker["id"]])
     return erased
+
+
+def _forget_enterprise(db: Db, person_id: int, at: datetime) -> None:
+    """The record of an enterprise that bears a person's name (a 个体户, say) loses it with its last contact."""
+    db.execute(
+        "UPDATE enterprises SET name = '（已删除）' || id, uscc = NULL, updated_at = ?1"
+        " WHERE id = (SELECT enterprise_id FROM persons WHERE id = ?2)"
+        " AND NOT EXISTS (SELECT 1 FROM persons p WHERE p.enterprise_id = enterprises.id AND p.id <> ?2)"
+        " AND (ent_type = '个体' OR uscc LIKE '92%' OR name NOT LIKE '%公司%')",
+        [stamp(at), person_id],
+    )
+
+
+def _forget_drafts(db: Db, person_id: int) -> None:
+    """Drafts made from this person's needs that were never published: their words are the person's."""
+    mine = (
+        "SELECT s.entry_id FROM entry_sources s JOIN askings a ON a.need_no = s.need_no WHERE a.person_id = ?"
+        " AND NOT EXISTS (SELECT 1 FROM entry_events v WHERE v.entry_id = s.entry_id AND v.action = 'published')"
+    )
+    found = [item["entry_id"] for item in rows(db, mine, person_id)]
+    for entry_id in dict.fromkeys(found):
+        db.execute("DELETE FROM entries WHERE id = ? AND origin = 'console' AND state <> 'published'", [entry_id])
+        if row(db, "SELECT 1 FROM entries WHERE id = ?", entry_id) is None:
+            db.execute("DELETE FROM entry_versions WHERE entry_id = ?", [entry_id])
+            db.execute("DELETE FROM entry_sources WHERE entry_id = ?", [entry_id])
 
 
 def find_or_make_enterprise(db: Db, fields: Mapping[str, str | None], at: datetime) -> int:
@@ -245,7 +278,7 @@ def contacts_of(db: Db, enterprise_id: int) -> list[dict[str, Any]]:
     return rows(
         db,
         f"SELECT p.id, {', '.join(f'p.{name}' for name in FIELDS)}, p.verified_at, s.name AS verified_by,"
-        " p.verified_at IS NOT NULL AS verified, (SELECT count(*) FROM askings a WHERE a.person_id = p.id) AS times"
+        " p.verified_at IS NOT NULL AS verified"
         f" FROM enterprises e JOIN persons p ON (p.enterprise_id = e.id AND p.verified_at IS NOT NULL) OR ({CLAIMS})"
         " LEFT JOIN staff s ON s.id = p.verified_by WHERE e.id = ? ORDER BY verified DESC, p.verified_at, p.id LIMIT 100",
         enterprise_id,

@@ -11,6 +11,19 @@ from datetime import datetime
 
 from knowledge.clock import stamp
 from knowledge.database import Db, row
+from knowledge.errors import BadInput
+
+SHORTEST_REASON, LONGEST_REASON = 4, 500
+
+
+def must_be_reason(text: str, what: str) -> str:
+    """A typed reason, tidied; `what` is what it is for. Raises BadInput when it is none, or a novel."""
+    text = " ".join(text.split())
+    if len(text) < SHORTEST_REASON:
+        raise BadInput(f"{what}要写明理由（至少 {SHORTEST_REASON} 个字，不要写姓名和电话），会留下记录。")
+    if len(text) > LONGEST_REASON:
+        raise BadInput(f"理由有 {len(text)} 字，请控制在 {LONGEST_REASON} 字以内。")
+    return text
 
 
 def keep_text(db: Db, body: str) -> int:

@@ -44,6 +44,7 @@ ACTION_NAMES = {
     "unverify_contact": "取消核对",
     "reveal_contacts": "查看企业联系方式",
     "unlike": "标为不是一回事",
+    "forget_person": "应要求删除提问人资料",
     "export_statistics": "下载统计表",
     "export_ledger": "导出台账",
     "entry_published": "发布条目",

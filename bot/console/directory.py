@@ -35,7 +35,7 @@ async def look_at_table(console: Console, visit: Visit) -> web.StreamResponse:
     except BadInput as error:
         return await _directory_page(console, visit, status_of(error), str(error))
     try:
-        sheet = await asyncio.to_thread(read_sheet, held_files.find(folder, token))
+        sheet = await asyncio.to_thread(lambda: read_sheet(held_files.find(folder, token)))
     except BadInput as error:
         held_files.release(folder, token)
         return await _directory_page(console, visit, status_of(error), f"这份表没有读入：{error}")
@@ -118,7 +118,7 @@ def _day(text: str) -> date | None:
 
 
 def _folder(console: Console) -> Path:
-    return console.opened.folders.data / "imports"
+    return console.opened.folders.imports
 
 
 ROUTES = (

@@ -263,7 +263,7 @@ def read_entry(db: Db, entry_id: str, desk: Desk, staff: Staff, today: date) -> 
         state_name=STATES[held.entry.state],
         version=version,
         author=staff_name(db, version.author) if version and version.author else "",
-        mine=version is not None and version.author == staff.actor,
+        mine=version is not None and staff.actor in drafting.writers_of(db, entry_id),
         personal=drafting.looks_personal(shown) if version else [],
         citation_warnings=drafting.citation_warnings(shown, today),
         topic=desk.topics[shown.topic].name if shown.topic and shown.topic in desk.topics else "",

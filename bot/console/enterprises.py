@@ -14,12 +14,10 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
-from bot.access import Staff
+from bot.access import CONTACT_READERS, Staff
 from bot.audit import note_audit
 from bot.console.board import mask_company
-from bot.console.needs import CONTACT_READERS
 from bot.console.serving import SIGNED_IN, Console, Route, Visit, go, number_in, status_of
-from bot.console.story import LONGEST_REASON, SHORTEST_REASON
 from knowledge import enterprise as enterprises
 from knowledge.database import Db, row, rows
 from knowledge.enterprise import ENTERPRISE_FIELDS, FIELDS
@@ -28,6 +26,7 @@ from knowledge.ledger import directory
 from knowledge.ledger.record import CHOICES
 from knowledge.ledger.workflow import STATE_NAMES
 from knowledge.privacy import mask, mask_name, mask_phone
+from knowledge.texts import must_be_reason
 
 KEEPERS = frozenset({"registrar", "admin"})
 VERIFIERS = frozenset({"registrar", "handler"})
@@ -172,7 +171,7 @@ async def unverify(console: Console, visit: Visit) -> web.StreamResponse:
     person = number_in(visit.form.get("person", ""), 0)
 
     def take_back(db: Db) -> str:
-        reason = _must_be_reason(visit.form.get("reason", ""), "为什么取消核对")
+        reason = must_be_reason(visit.form.get("reason", ""), "取消核对")
         if not any(contact["id"] == person and contact["verified"] for contact in enterprises.contacts_of(db, _id(visit))):
             raise Conflict("这位联系人已不是这家企业核对过的联系人。请看过下面的名单再决定。")
         enterprises.unverify_contact(db, person, visit.at)
@@ -187,7 +186,7 @@ async def reveal(console: Console, visit: Visit) -> web.StreamResponse:
 
     def open_up(db: Db) -> Shown:
         enterprises.find_enterprise(db, _id(visit))
-        reason = _must_be_reason(visit.form.get("reason", ""), "为什么要看联系方式")
+        reason = must_be_reason(visit.form.get("reason", ""), "查看联系方式")
         note_audit(db, visit.at, visit.me.actor, "reveal_contacts", f"enterprise:{_id(visit)}", reason)
         return _read_enterprise(db, console, visit, revealed=True)
 
@@ -359,7 +358,7 @@ def _contact(contact: dict[str, Any], enterprise_name: str, revealed: bool) -> d
         "verified": bool(contact["verified"]),
         "verified_at": contact["verified_at"],
         "verified_by": contact["verified_by"],
-        "facts": {FIELDS[name]: value for name, value in own.items() if value} | {"提问次数": str(contact["times"])},
+        "facts": {FIELDS[name]: value for name, value in own.items() if value},
         "says_other": says_other,
     }
 
@@ -413,15 +412,6 @@ def _shown_name(known: Mapping[str, Any], me: Staff) -> str:
     kind, code, name = known.get("ent_type"), known.get("uscc") or "", known["name"]
     is_person = kind == INDIVIDUAL or code.startswith("92") or not (kind or code or "公司" in name)
     return mask_company(name) if is_person and not me.may(CONTACT_READERS) else name
-
-
-def _must_be_reason(reason: str, what: str) -> str:
-    reason = reason.strip()
-    if len(reason) < SHORTEST_REASON:
-        raise BadInput(f"请写清楚{what}（至少 {SHORTEST_REASON} 个字），会记入审计记录。")
-    if len(reason) > LONGEST_REASON:
-        raise BadInput(f"理由有 {len(reason)} 字，请控制在 {LONGEST_REASON} 字以内。")
-    return reason
 
 
 def _version(known: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from bot import publishing
+from bot.access import CONTACT_READERS
 from bot.audit import note_audit
 from bot.consequences import Consequences, Outlook, consequences_of
 from bot.console import drafts
@@ -20,9 +21,9 @@ from knowledge.database import Db
 from knowledge.errors import BadInput, Conflict, NotAllowed, NotFound
 from knowledge.ledger.needs import find_need
 from knowledge.lineage import FIELD_NAMES
+from knowledge.texts import must_be_reason
 
 REVIEWERS = frozenset({"reviewer"})
-CONTACT_READERS = frozenset({"registrar", "handler", "reviewer", "admin"})
 DONE = {
     "published": "已发布，几秒后开始用于答复。",
     "told": "已发布，几秒后开始用于答复；问过的企业正在收到通知，送达情况见下方“告知”。",
@@ -183,7 +184,7 @@ async def look(console: Console, visit: Visit) -> web.StreamResponse:
     """What publishing would change, over all past questions."""
     entry_id = visit.part("id")
     version = await console.read(lambda db: drafting.must_be(db, entry_id, _seen(visit)))
-    await asyncio.to_thread(_consequences(console).look, version.entry, version.hash)
+    await _consequences(console).look_ahead(version.entry, version.hash)
     return go(f"{drafts.link(entry_id)}?done=looked")
 
 
@@ -216,7 +217,7 @@ async def reveal_undelivered(console: Console, visit: Visit) -> web.StreamRespon
     no, why = visit.form.get("no", "").strip().upper(), visit.form.get("why", "")
 
     def open_up(db: Db) -> list[drafts.Told]:
-        reason = drafting.must_say_why(why, "查看联系方式")
+        reason = must_be_reason(why, "查看联系方式")
         if no:
             _must_see(console, visit, db, no)
         found = drafts.read_undelivered(db, console.desk, visit.me, no, revealed=True)
@@ -237,7 +238,7 @@ async def reveal_undelivered(console: Console, visit: Visit) -> web.StreamRespon
 async def _publish(console: Console, visit: Visit, entry_id: str, seen_hash: str, then: str) -> web.StreamResponse:
     form = visit.form
     version = await console.read(lambda db: drafting.must_be(db, entry_id, seen_hash))
-    outlook = await asyncio.to_thread(_consequences(console).look, version.entry, version.hash)
+    outlook = await _consequences(console).look_ahead(version.entry, version.hash)
 
     def put(db: Db, mail: Mail) -> int:
         why, sure = form.get("why", ""), bool(form.get("sure"))

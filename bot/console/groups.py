@@ -21,12 +21,15 @@ from bot.desk import Desk
 from bot.outbox import Mail
 from indexing.similar import Proposal, Waiting, similar_by
 from knowledge.database import Db, rows
-from knowledge.errors import BadInput, NotAllowed
+from knowledge.errors import BadInput, NotFound
 from knowledge.ledger import grouping
+from knowledge.ledger.needs import NO_NEED
 from knowledge.ledger.record import RESTRICTED
 from knowledge.ledger.workflow import DESK_ROLES, OPEN, STATE_NAMES
 from knowledge.privacy import mask
 
+MOST_WAITING = 1000
+"""The newest needs among which groups are proposed."""
 ANSWERED_DAYS = 30
 """How long a need that has been answered may still lead new ones to its answer."""
 SHOWN = 20
@@ -183,7 +186,7 @@ def read_waiting(db: Db, desk: Desk, staff: Staff, today: date) -> list[Waiting]
         " FROM needs n JOIN texts t ON t.id = n.text_id"
         f" WHERE (n.state IN ({','.join('?' * len(open_states))}) OR (n.state = 'replied' AND n.replied_on >= ?))"
         " AND n.sensitive IS NULL AND n.visibility <> ? AND n.lead_no IS NULL AND t.body IS NOT NULL"
-        f" AND {condition} ORDER BY n.year, n.seq",
+        f" AND {condition} ORDER BY n.year DESC, n.seq DESC LIMIT {MOST_WAITING}",
         *open_states,
         (today - timedelta(days=ANSWERED_DAYS)).isoformat(),
         RESTRICTED,
@@ -234,7 +237,7 @@ def _chosen(visit: Visit) -> tuple[str, tuple[str, ...]]:
 def _must_see(db: Db, desk: Desk, staff: Staff, numbers: Sequence[str]) -> None:
     for no in numbers:
         if not desk.may_see(db, no, staff):
-            raise NotAllowed(f"没有找到 {no}，或者它只有专人可以办理。请核对编号。")
+            raise NotFound(NO_NEED.format(no=no))
 
 
 def _groups(db: Db, desk: Desk, staff: Staff) -> list[ShownGroup]:

@@ -1,8 +1,7 @@
 """Files kept between the two steps of an import: first looked at, then committed.
 
 What is committed is byte for byte what was looked at: the token that goes through the form is the file's name, and holds the
-hash of its content. Nothing of it is in the database until then. A file nobody came back for goes a day later, when the
-next one comes.
+hash of its content. Nothing of it is in the database until then. A file nobody came back for goes a day later.
 """
 
 import hashlib
@@ -25,9 +24,7 @@ def hold(folder: Path, upload: Upload | None) -> str:
     if upload is None or not upload.content.strip():
         raise BadInput("没有选文件，或者文件是空的。请选一个 .xlsx 或 .csv 文件再上传。")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for old in folder.iterdir():
-        if old.stat().st_mtime < time.time() - KEPT_SECONDS:
-            old.unlink(missing_ok=True)
+    sweep(folder)
     # What it is shows in its content; people rename files.
     suffix = ".xlsx" if upload.content.startswith(_ZIP) else ".csv"
     token = f"{secrets.token_hex(16)}-{hashlib.sha256(upload.content).hexdigest()}{suffix}"
@@ -35,6 +32,13 @@ def hold(folder: Path, upload: Upload | None) -> str:
     path.touch(mode=0o600)
     path.write_bytes(upload.content)
     return token
+
+
+def sweep(folder: Path) -> None:
+    """Remove the files nobody came back for within a day."""
+    for old in folder.iterdir() if folder.is_dir() else ():
+        if old.stat().st_mtime < time.time() - KEPT_SECONDS:
+            old.unlink(missing_ok=True)
 
 
 def find(folder: Path, token: str) -> Path:

@@ -9,11 +9,13 @@ from urllib.parse import parse_qsl, urlencode
 from aiohttp import web
 
 from bot import intake
-from bot.access import Staff
+from bot.access import CONTACT_READERS, Staff
+from bot.audit import note_audit
 from bot.console import board, drafts, groups, story
 from bot.console.gate import Form
 from bot.console.serving import SIGNED_IN, Console, Route, Visit, go, number_in, status_of
 from bot.outbox import Mail
+from knowledge import enterprise
 from knowledge.court import ROLES
 from knowledge.database import Db, row, rows
 from knowledge.enterprise import FIELDS
@@ -24,8 +26,8 @@ from knowledge.ledger.needs import find_need
 from knowledge.ledger.record import CHOICES, FLAGS, NAMES, OTHER_CATEGORIES, OUTCOMES, REJECTIONS, RESTRICTED, SENSITIVE, TEXT_FIELDS
 from knowledge.ledger.statistics import NUMBERS
 from knowledge.ledger.workflow import ANSWERING_ROLES, DESK_ROLES, INTAKE_ROLES, MOVES, RESTRICTED_INTAKE
+from knowledge.texts import LONGEST_REASON, must_be_reason
 
-CONTACT_READERS = frozenset({"registrar", "handler", "reviewer", "admin"})
 ENTERERS = INTAKE_ROLES | frozenset({"handler"})
 BULK_ROLES = INTAKE_ROLES | frozenset({"assigner"})
 EDITORS = DESK_ROLES | INTAKE_ROLES
@@ -45,6 +47,7 @@ DONE = {
     "stepped": "已记入办理经过。",
     "view": "已存为常用筛选。",
     "dropped": "已删除这个常用筛选。",
+    "forgotten": "已删除提问人的资料和原话；编号、类别、日期和状态保留。",
 }
 STEP_FIELDS = {
     "extend": ("due_on",),
@@ -79,7 +82,7 @@ async def act_in_bulk(console: Console, visit: Visit) -> web.StreamResponse:
 
     def one(db: Db, mail: Mail, no: str) -> None:
         if action == "register":
-            console.desk.register(db, no, visit.me, visit.at)
+            intake.register_need(db, console.desk, visit.me, no, {}, {}, visit.at, _unknown(visit))
         elif action == "reject":
             console.desk.reject(db, mail, no, visit.me, form.get("why", ""), visit.at, form.get("kind", "其他"))
         else:
@@ -228,8 +231,8 @@ async def reject(console: Console, visit: Visit) -> web.StreamResponse:
     why = visit.form.get("why", "")
 
     def turn_away(db: Db, mail: Mail) -> str:
-        if len(why) > story.LONGEST_REASON:
-            raise BadInput(f"理由有 {len(why)} 字，请控制在 {story.LONGEST_REASON} 字以内。")
+        if len(why) > LONGEST_REASON:
+            raise BadInput(f"理由有 {len(why)} 字，请控制在 {LONGEST_REASON} 字以内。")
         console.desk.reject(db, mail, _no(visit), visit.me, why, visit.at, visit.form.get("kind", "其他"))
         return "rejected"
 
@@ -284,6 +287,22 @@ async def reveal(console: Console, visit: Visit) -> web.StreamResponse:
     return await _show_story(console, visit, opened)
 
 
+async def forget(console: Console, visit: Visit) -> web.StreamResponse:
+    """Erase what a person without a chat has told us, as they ask for it: who wrote to the bot does that there (/forget)."""
+
+    def erase(db: Db, mail: Mail) -> str:
+        reason = must_be_reason(visit.form.get("reason", ""), "删除提问人资料")
+        found = rows(db, "SELECT DISTINCT person_id FROM askings WHERE need_no = ? AND asker_id IS NULL", _no(visit))
+        if not found:
+            raise BadInput("这件需求的提问人有自己的对话，请他在对话里发送 /forget。")
+        for person in found:
+            enterprise.forget(db, person["person_id"], visit.at)
+        note_audit(db, visit.at, visit.me.actor, "forget_person", _no(visit), reason)
+        return "forgotten"
+
+    return await _act(console, visit, erase)
+
+
 async def _board_page(console: Console, visit: Visit, said: str = "", bad: bool = False) -> web.StreamResponse:
     query = dict(parse_qsl(visit.form.get("query", ""))) if visit.form else visit.request.query
     wanted, court = board.Wanted.read(query), console.opened.court
@@ -315,18 +334,20 @@ async def _board_page(console: Console, visit: Visit, said: str = "", bad: bool 
 async def _act(console: Console, visit: Visit, doing: Callable[[Db, Mail], str]) -> web.StreamResponse:
     """Do one step with a need, if it is still as the clerk saw it, and show it again; else say why and keep what was typed."""
 
-    def unchanged(db: Db, mail: Mail) -> str:
+    def unchanged(db: Db, mail: Mail) -> tuple[str, bool]:
         _must_be_visible(db, console, visit)
         story.must_be_unchanged(db, _no(visit), _seen(visit))
-        return doing(db, mail)
+        done = doing(db, mail)
+        # A restricted need may be out of sight once this step is done.
+        return done, console.desk.may_see(db, _no(visit), visit.me)
 
     try:
-        done = await console.act(visit.at, unchanged)
+        done, still_seen = await console.act(visit.at, unchanged)
     except NotFound:
         raise
     except BadInput as error:
         return await _need_page(console, visit, status_of(error), problem=str(error))
-    return go(f"/needs/{_no(visit)}?done={done}")
+    return go(f"/needs/{_no(visit)}?done={done}" if still_seen else f"/needs?done={done}")
 
 
 async def _need_page(console: Console, visit: Visit, status: int = 200, problem: str = "", done: str = "") -> web.StreamResponse:
@@ -388,6 +409,7 @@ def _may(me: Staff, found: story.Story) -> dict[str, bool]:
         "reject": takes_in and found.offers("reject"),
         "assign": me.may(MOVES["assign"].roles) and found.offers("assign"),
         "edit": me.may(EDITORS) and found.offers("edit"),
+        "forget": me.may(INTAKE_ROLES) and found.without_chat,
         "reveal": me.may(CONTACT_READERS),
         "draft": me.may(drafts.EDITORS) and found.state in ("replied", "closed") and not found.sensitive,
     }
@@ -524,4 +546,5 @@ ROUTES = (
     Route("POST", "/needs/{no}/assign", MOVES["assign"].roles, assign),
     Route("POST", "/needs/{no}/step", EDITORS | frozenset({"supervisor"}), step),
     Route("POST", "/needs/{no}/reveal", CONTACT_READERS, reveal),
+    Route("POST", "/needs/{no}/forget", INTAKE_ROLES, forget),
 )

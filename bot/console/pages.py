@@ -10,7 +10,7 @@ import jinja2
 from aiohttp import web
 from markupsafe import Markup, escape
 
-from bot.access import Session, Staff
+from bot.access import CONTACT_READERS, Session, Staff
 from bot.console.drafts import READERS
 from knowledge.court import ROLES, Court
 
@@ -21,7 +21,7 @@ MENU = (
     ("board", "/console/needs", "需求台账", frozenset(ROLES)),
     ("groups", "/console/groups", "同类归并", frozenset(ROLES)),
     ("drafts", "/console/entries", "条目审核", READERS),
-    ("undelivered", "/console/undelivered", "未送达", frozenset({"registrar", "handler", "reviewer", "admin"})),
+    ("undelivered", "/console/undelivered", "未送达", CONTACT_READERS),
     ("enterprises", "/console/enterprises", "企业", frozenset(ROLES)),
     ("directory", "/console/directory", "通讯录", frozenset(ROLES)),
     ("statistics", "/console/statistics", "统计", frozenset(ROLES)),

@@ -10,13 +10,12 @@ from urllib.parse import quote, urlencode
 
 from aiohttp import web
 
-from bot.access import staff_name
+from bot.access import CONTACT_READERS, staff_name
 from bot.audit import note_audit
 from bot.console import board, held_files
-from bot.console.needs import CONTACT_READERS
 from bot.console.serving import SIGNED_IN, Console, Route, Visit, status_of
 from bot.sheets.ledger_in import KINDS, Kind, Verdict, bring_in, mark_repeats, place, repeated
-from bot.sheets.ledger_out import LONGEST_REASON, Export, check_reason, write_ledger
+from bot.sheets.ledger_out import Export, write_ledger
 from bot.sheets.lines import Privacy
 from bot.sheets.tables import MOST_ROWS, Table, read_table
 from knowledge.database import Db, open_reader, rows
@@ -25,6 +24,7 @@ from knowledge.files import LARGEST_FILE
 from knowledge.ledger.record import NAMES
 from knowledge.ledger.workflow import INTAKE_ROLES, STATE_NAMES
 from knowledge.privacy import mask
+from knowledge.texts import LONGEST_REASON, must_be_reason
 
 TYPES = {"xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", "csv": "text/csv"}
 APART = frozenset({"intake", "rejected"})
@@ -73,7 +73,7 @@ async def look_at_file(console: Console, visit: Visit) -> web.StreamResponse:
     folder, token = _folder(console), ""
     try:
         token = await asyncio.to_thread(held_files.hold, folder, visit.form.upload)
-        table = await asyncio.to_thread(read_table, held_files.find(folder, token))
+        table = await asyncio.to_thread(lambda: read_table(held_files.find(folder, token)))
     except BadInput as error:
         held_files.release(folder, token)
         return _import_page(console, visit, status_of(error), f"没有读入：{error}")
@@ -88,7 +88,7 @@ async def commit_file(console: Console, visit: Visit) -> web.StreamResponse:
     """Step two: the very file that was looked at is taken in, as far as its rows still can be."""
     folder, token = _folder(console), visit.form.get("token", "")
     try:
-        table = await asyncio.to_thread(read_table, held_files.find(folder, token))
+        table = await asyncio.to_thread(lambda: read_table(held_files.find(folder, token)))
     except BadInput as error:
         return _import_page(console, visit, status_of(error), str(error))
     file_hash = token.partition("-")[2].partition(".")[0]
@@ -123,7 +123,7 @@ def _asked_for(visit: Visit) -> Export:
     if privacy is Privacy.FULL:
         if not visit.me.may(CONTACT_READERS):
             raise NotAllowed("您的角色不能导出完整的联系方式，请选遮盖的版本。")
-        check_reason(form.get("why", ""))
+        must_be_reason(form.get("why", ""), "导出完整的联系方式")
     return Export("csv" if kind == "csv" else "xlsx", privacy, visit.me.name, visit.at, "")
 
 
@@ -249,7 +249,7 @@ def _file(content: bytes, kind: str, name: str) -> web.Response:
 
 
 def _folder(console: Console) -> Path:
-    return console.opened.folders.data / "imports"
+    return console.opened.folders.imports
 
 
 ROUTES = (

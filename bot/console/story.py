@@ -19,7 +19,7 @@ from knowledge.court import Topic
 from knowledge.database import Db, row, rows
 from knowledge.drafting import entry_of_need
 from knowledge.enterprise import FIELDS, uscc_warning
-from knowledge.errors import BadInput, Conflict
+from knowledge.errors import Conflict
 from knowledge.ledger import history
 from knowledge.ledger.directory import label_of
 from knowledge.ledger.needs import find_need
@@ -27,11 +27,9 @@ from knowledge.ledger.record import NAMES, OTHER_CATEGORIES, RESTRICTED, TEXT_FI
 from knowledge.ledger.telling import tellings_of
 from knowledge.ledger.workflow import ACTION_NAMES, MOVES, OPEN, STATE_NAMES
 from knowledge.privacy import mask, mask_name, mask_phone
-from knowledge.texts import keep_text
+from knowledge.texts import keep_text, must_be_reason
 
 REVEAL = "reveal"
-SHORTEST_REASON = 4
-LONGEST_REASON = 500
 CHANNELS = {"web": "网页", "telegram": "Telegram", "cli": "命令行"}
 DELIVERY = {"waiting": "待送达", "delivered": "已送达", "failed": "失败"}
 """What the outbox calls a message, and what people call it."""
@@ -89,6 +87,8 @@ class Story:
     question: str
     sensitive: str | None
     restricted: bool
+    without_chat: bool
+    """Somebody asked in person, by phone or on paper, and cannot erase their own words in a chat."""
     urgency: str
     handler_id: int | None
     record: list[tuple[str, str]]
@@ -129,6 +129,7 @@ def read_story(db: Db, no: str, desk: Desk, today: date, revealed: bool = False)
         topic_code=need["topic"],
         sensitive=need["sensitive"],
         restricted=need["visibility"] == RESTRICTED,
+        without_chat=row(db, "SELECT 1 FROM askings WHERE need_no = ? AND asker_id IS NULL AND person_id IS NOT NULL", no) is not None,
         urgency=need["urgency"],
         handler_id=need["handler"],
         record=read_record(db, need, desk, revealed),
@@ -251,11 +252,7 @@ def must_be_unchanged(db: Db, no: str, seen: int) -> None:
 
 def reveal(db: Db, no: str, staff: Staff, reason: str, at: datetime) -> None:
     """Write into the history that `staff` opens the contact details, and why. Raises NotFound, BadInput for no real reason."""
-    reason = reason.strip()
-    if len(reason) < SHORTEST_REASON:
-        raise BadInput("请写清楚为什么要看联系方式（至少 4 个字），会记入办理经过。")
-    if len(reason) > LONGEST_REASON:
-        raise BadInput(f"理由有 {len(reason)} 字，请控制在 {LONGEST_REASON} 字以内。")
+    reason = must_be_reason(reason, "查看联系方式")
     need = find_need(db, no)
     history.append(db, no, at, staff.actor, REVEAL, need["state"], need["state"], keep_text(db, reason))
 

@@ -55,6 +55,7 @@ async def on_withdraw(query: CallbackQuery, callback_data: ActionButton, turn: T
         if not _is_mine(db, turn, no):
             mail.reply(replies.say(replies.STALE_BUTTON))
             return
+        desk.leave_members(db, mail, no, turn.at)
         move(db, no, "withdraw", "asker", ASKER, turn.at, desk.rules)
         if turn.conversation.get("person") == no:
             del turn.conversation["person"]

@@ -1,6 +1,5 @@
 """Court staff in the chat: see needs, answer by replying, register or turn away, publish drafts."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from html import escape
 from typing import Any
@@ -14,7 +13,8 @@ from bot.access import ANSWERERS, Staff
 from bot.answering import Answering
 from bot.consequences import Consequences
 from bot.conversation.filters import Expecting, StaffWith, Text, pressed
-from bot.desk import Desk
+from bot.desk import Desk, answer_waiting
+from bot.intake import register_need
 from bot.outbox import Button, Mail, Saying, need_behind
 from bot.replies import StaffButton
 from bot.settings import Settings
@@ -22,7 +22,7 @@ from bot.turn import Turn
 from bot.why import why_lines
 from knowledge.court import ROLES
 from knowledge.database import Db
-from knowledge.errors import NotAllowed, NotFound
+from knowledge.errors import BadInput, Conflict, NotAllowed, NotFound
 from knowledge.ledger.assignment import propose
 from knowledge.ledger.needs import NO_NEED, find_need, need_story
 from knowledge.ledger.workflow import ACTION_NAMES, INTAKE_ROLES, MOVES, STATE_NAMES
@@ -50,7 +50,7 @@ def router() -> Router:
     staff.message.register(on_reply_to_notice, StaffWith(ANSWERERS), RepliesToNotice(), Text())
     staff.callback_query.register(on_show, StaffButton.filter(F.name == "show"), StaffWith(ANY))
     staff.callback_query.register(on_ask_reply, StaffButton.filter(F.name == "reply"), StaffWith(ANSWERERS))
-    staff.callback_query.register(on_register, StaffButton.filter(F.name == "register"), StaffWith(INTAKE_ROLES))
+    staff.callback_query.register(on_register, StaffButton.filter(F.name.in_({"register", "register_all"})), StaffWith(INTAKE_ROLES))
     staff.callback_query.register(on_ask_assign, StaffButton.filter(F.name == "assign"), StaffWith(MOVES["assign"].roles))
     staff.callback_query.register(on_assign, StaffButton.filter(F.name == "assign_to"), StaffWith(MOVES["assign"].roles))
     staff.callback_query.register(on_step, StaffButton.filter(F.name.in_({"accept", "close"})), StaffWith(ANY))
@@ -157,8 +157,9 @@ async def on_approve(query: CallbackQuery, callback_data: StaffButton, turn: Tur
     """The answer that waits for review goes out as it is."""
 
     def send_out(db: Db, mail: Mail) -> None:
-        told = desk.approve(db, mail, callback_data.about, _me(turn), turn.at)
-        mail.reply(replies.buttons_gone(pressed(query)), replies.say(f"{callback_data.about} 审核通过，已通知 {told} 个提问端。"))
+        no, _, seen = callback_data.about.partition("/")
+        told = desk.approve(db, mail, no, _me(turn), turn.at, seen=int(seen) if seen.isdecimal() else 0)
+        mail.reply(replies.buttons_gone(pressed(query)), replies.say(f"{no} 审核通过，已通知 {told} 个提问端。"))
 
     await turn.close("conversation", doing=send_out)
 
@@ -200,9 +201,18 @@ async def on_reply_to_notice(message: Message, turn: Turn, no: str, text: str, d
 async def on_register(query: CallbackQuery, callback_data: StaffButton, turn: Turn, desk: Desk) -> None:
     """Take a need into the ledger."""
 
+    no = callback_data.about
+
     def register(db: Db, mail: Mail) -> None:
-        desk.register(db, callback_data.about, _me(turn), turn.at)
-        mail.reply(replies.buttons_gone(pressed(query)), replies.say(f"{callback_data.about} 已登记。"))
+        try:
+            register_need(db, desk, _me(turn), no, {}, {}, turn.at, unknown=callback_data.name == "register_all")
+        except NotAllowed:
+            raise
+        except BadInput as error:
+            anyway = replies.staff_button("企业没有提供，照样登记", "register_all", no)
+            mail.reply(Saying(f"{escape(str(error))}可以到工作台补全，或者点下面的按钮。", ((anyway,),), need_no=no))
+            return
+        mail.reply(replies.buttons_gone(pressed(query)), replies.say(f"{no} 已登记。"))
 
     await turn.close("conversation", doing=register)
 
@@ -244,7 +254,7 @@ async def on_publish(query: CallbackQuery, callback_data: StaffButton, turn: Tur
     """A reviewer publishes a draft, or sets it aside; the index follows within seconds."""
     version = await turn.read(lambda db: publishing.waiting_version(db, callback_data.about))
     entry, publishes = version.entry, callback_data.name == "publish"
-    outlook = await asyncio.to_thread(consequences.look, entry, version.hash) if publishes else None
+    outlook = await consequences.look_ahead(entry, version.hash) if publishes else None
 
     def decide(db: Db, mail: Mail) -> None:
         if outlook:
@@ -285,6 +295,9 @@ def _reply(db: Db, mail: Mail, turn: Turn, desk: Desk, no: str, text: str) -> No
         desk.submit_reply(db, mail, no, _me(turn), text, turn.at)
         mail.reply(replies.say(f"{no} 属于“{reason}”，答复已提交审核，通过后发给提问人。"))
         return
+    last = need_story(db, no)[-1]
+    if need["state"] == "replied" and last["action"] in ("reply", "approve") and last["actor"] != _me(turn).actor:
+        raise Conflict(f"{no} 已由{access.staff_name(db, last['actor'])}答复。还要补充的，请看过那个答复，在工作台里再答。")
     told = desk.reply(db, mail, no, _me(turn), text, turn.at)
     mail.reply(replies.say(f"{no} 的答复已发出，共通知 {told} 个提问端。送达情况可用 /need {no} 查看。"))
 
@@ -302,7 +315,11 @@ def _show(db: Db, mail: Mail, turn: Turn, desk: Desk, no: str) -> None:
     due = f"，{need['duty']} {need['duty_on']} 前" if need["duty_on"] else ""
     question = escape(mask(need["question"] or "（文字已删除）"))
     text = f"<b>{no}</b> {STATE_NAMES[need['state']]}{due}\n{question}\n\n" + "\n".join(story[-STORY_SHOWN:]) + delivery
-    mail.reply(Saying(text, _in_pairs(_buttons(need, me)), need_no=no))
+    waits = answer_waiting(db, no) if need["state"] == "in_review" and me.may(REVIEWERS) else None
+    if waits:
+        # What is approved here is what was read here: the whole of it, and no later one.
+        text += f"\n\n<b>等您审核的答复</b>\n{escape(mask(waits['body'] or ''))}"
+    mail.reply(Saying(text, _in_pairs(_buttons(need, me, waits["id"] if waits else 0)), need_no=no))
 
 
 def _seen_need(db: Db, turn: Turn, desk: Desk, no: str) -> dict[str, Any]:
@@ -313,14 +330,14 @@ def _seen_need(db: Db, turn: Turn, desk: Desk, no: str) -> dict[str, Any]:
     return need
 
 
-def _buttons(need: dict[str, Any], me: Staff) -> list[Button]:
+def _buttons(need: dict[str, Any], me: Staff, waiting: int) -> list[Button]:
     mine = need["handler"] in (None, me.id)
     shown = {"reply": "答复", "register": "登记", "reject": "不予登记", "assign": "分派", "accept": "签收", "close": "办结"} | {
         "approve": "审核通过",
         "send_back": "退回",
     }
     return [
-        replies.staff_button(label, action, need["no"])
+        replies.staff_button(label, action, f"{need['no']}/{waiting}" if action == "approve" else need["no"])
         for action, label in shown.items()
         if me.may(MOVES[action].roles) and need["state"] in MOVES[action].sources and (mine or not MOVES[action].own)
     ]

@@ -33,7 +33,7 @@ COLUMNS = (
     Column("topic", "需求类别", 22, also=("类别", "需求类型", "分类"), editable=True),
     Column("content", "需求内容", 48, also=("内容", "需求", "问题", "反映问题", "诉求", "需求事项")),
     Column("urgency", "紧急程度", 10, also=("紧急", "缓急"), editable=True),
-    Column("division", "承办部门", 20, also=("部门", "承办庭室", "责任部门", "承办单位"), editable=True),
+    Column("division", "承办部门", 20, also=("部门", "承办庭室", "责任部门", "承办单位")),
     Column("handler", "承办人", 10, also=("责任人", "承办法官", "经办人")),
     Column("due_on", "办理期限", 12, "day", ("期限", "办理时限", "截止日期")),
     Column("progress", "办理进展", 40, also=("进展", "办理情况", "进展情况")),

@@ -24,7 +24,6 @@ from bot.sheets.cells import escape, guard, runs, shorten
 from bot.sheets.columns import BY_KEY, COLUMNS, Column
 from bot.sheets.lines import Cell, Cells, Privacy, read_lines, topic_name
 from knowledge.database import Db, rows
-from knowledge.errors import BadInput
 from knowledge.ledger import history
 from knowledge.ledger.record import NOT_GIVEN, OTHER_CATEGORIES, SATISFACTION, SOURCES, URGENCIES
 
@@ -38,7 +37,6 @@ PRIVACY_NOTES = {
     Privacy.OUTSIDE: "对外、汇报用：不含联系人，电话和文字里的个人信息已遮盖，不含专班办理的需求",
     Privacy.FULL: "含完整的联系人和电话，仅限院内办理使用，用完请删除",
 }
-SHORTEST_REASON, LONGEST_REASON = 4, 500
 _DAY_FORMAT = "yyyy-mm-dd"
 _LINE = Side(style="thin", color="D9DFE6")
 
@@ -65,16 +63,6 @@ def write_ledger(db: Db, numbers: Sequence[str], out: BinaryIO, desk: Desk, visi
     if export.kind == "csv":
         return _write_csv(cells, out)
     return _write_workbook(cells, out, desk, export, history.head(db))
-
-
-def check_reason(why: str) -> str:
-    """Why somebody wants contact details. Raises BadInput when that is no reason, or a novel."""
-    why = why.strip()
-    if len(why) < SHORTEST_REASON:
-        raise BadInput(f"导出完整的联系方式要写明理由（至少 {SHORTEST_REASON} 个字），会记入审计。")
-    if len(why) > LONGEST_REASON:
-        raise BadInput(f"理由有 {len(why)} 字，请控制在 {LONGEST_REASON} 字以内。")
-    return why
 
 
 def registered(db: Db) -> list[str]:

@@ -5,11 +5,12 @@ from pathlib import Path
 
 from bot.audit import note_audit
 from bot.desk import Desk
-from bot.sheets.ledger_out import Export, check_reason, registered, write_ledger
+from bot.sheets.ledger_out import Export, registered, write_ledger
 from bot.sheets.lines import Privacy
 from bot.startup import Opened
 from knowledge.errors import BadInput, Unreadable
 from knowledge.ledger.sensitive import visible_to
+from knowledge.texts import must_be_reason
 
 WHO = "命令行"
 
@@ -22,7 +23,7 @@ def export_ledger(opened: Opened, path: Path, unmasked: bool, why: str) -> str:
     kind = path.suffix.lower()
     if kind not in (".xlsx", ".csv"):
         raise BadInput(f"{path.name} 请以 .xlsx 或 .csv 结尾。")
-    reason = check_reason(why) if unmasked else ""
+    reason = must_be_reason(why, "导出完整的联系方式") if unmasked else ""
     opened.follow_rules()
     at, court = opened.clock(), opened.court
     desk = Desk(court, opened.rules, opened.topics)

@@ -138,7 +138,7 @@ class Timing:
     replied_on: date | None = None
 
 
-NO_TIMING = Timing()
+CALL = "电话联系"
 
 
 def timing(steps: Iterable[Mapping[str, Any]], rules: Rules) -> Timing:
@@ -167,11 +167,13 @@ class _Clock:
         self._state, self._since = "", date.min
         self._replied: date | None = None
         self._until: date | None = None
+        self._called = False
 
     def take(self, step: Mapping[str, Any]) -> None:
         day, details, state = step["day"], step["details"], step["to_state"]
         self._urgency = details.get("urgency", self._urgency)
         self._source = details.get("source", self._source)
+        self._called = self._called or step["action"] == "call"
         if "received_at" in details and not self._reopened:
             self._start = date.fromisoformat(details["received_at"][:10])
         self._start = self._start or day
@@ -222,7 +224,10 @@ class _Clock:
         return None if self._paused_days is None else self._rules.calendar.after(self._start or self._since, days + self._paused_days)
 
     def _duty(self, due: date | None) -> tuple[str, date | None]:
-        """The nearest thing owed: taking in, signing for, a receipt from outside, or the answer itself."""
+        """The nearest thing owed: a call, taking in, signing for, a receipt from outside, or the answer itself."""
+        if self._urgency == "特急" and not self._called and not self._reopened:
+            # Within hours (`call_hours`); days are what is counted here.
+            return CALL, self._start
         owed = {"submitted": ("受理", self._rules.acknowledge), "assigned": ("签收", self._rules.sign)}.get(self._state)
         first = owed and self._first_due(owed[1])
         if owed and (due is None or (first and first <= due)):

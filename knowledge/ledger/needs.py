@@ -129,7 +129,7 @@ def move(
 
 def set_text(db: Db, no: str, field: str, text: str, actor: str, roles: frozenset[str], at: datetime, rules: Rules) -> int:
     """Set a field whose value is an erasable text (`record.TEXT_FIELDS`). Raises as `move` does."""
-    return move(db, no, "edit", actor, roles, at, rules, text or "（清空）", {"field": field})
+    return move(db, no, "edit", actor, roles, at, rules, text or None, {"field": field})
 
 
 def _must_be_own(db: Db, need: Mapping[str, Any], name: str, actor: str) -> None:
@@ -169,16 +169,14 @@ def find_need(db: Db, no: str) -> dict[str, Any]:
     return need
 
 
-def list_needs(db: Db, states: tuple[str, ...] = (), limit: int = 100) -> list[dict[str, Any]]:
+def list_needs(db: Db, limit: int = 100) -> list[dict[str, Any]]:
     """Needs, newest first, with question, company and how often their last reply is still undelivered."""
-    chosen = f"WHERE n.state IN ({','.join('?' * len(states))})" if states else ""
     return rows(
         db,
-        "SELECT n.no, n.state, n.source, n.topic, n.received_at, n.due_on, t.body AS question, p.company, p.phone, p.contact,"
+        "SELECT n.no, n.state, n.source, n.topic, n.received_at, n.due_on, n.visibility, t.body AS question, p.company, p.phone, p.contact,"
         " (SELECT count(*) FROM outbox o WHERE o.need_no = n.no AND o.state <> 'delivered' AND o.text IS NOT NULL) AS undelivered"
-        f" FROM needs n JOIN texts t ON t.id = n.text_id LEFT JOIN askings a ON a.need_no = n.no"
-        f" LEFT JOIN persons p ON p.id = a.person_id {chosen} GROUP BY n.no ORDER BY n.year DESC, n.seq DESC LIMIT ?",
-        *states,
+        " FROM needs n JOIN texts t ON t.id = n.text_id LEFT JOIN askings a ON a.need_no = n.no"
+        " LEFT JOIN persons p ON p.id = a.person_id GROUP BY n.no ORDER BY n.year DESC, n.seq DESC LIMIT ?",
         limit,
     )
 
@@ -189,16 +187,6 @@ def need_story(db: Db, no: str) -> list[dict[str, Any]]:
         db,
         "SELECT h.at, h.actor, h.action, h.to_state, t.body, t.erased_at FROM need_history h"
         " LEFT JOIN texts t ON t.id = h.text_id WHERE h.need_no = ? ORDER BY h.id",
-        no,
-    )
-
-
-def askers_of(db: Db, no: str) -> list[dict[str, Any]]:
-    """The chats that asked this need, each once: asking id, channel, chat id."""
-    return rows(
-        db,
-        "SELECT min(a.id) AS asking_id, k.channel, k.chat_id FROM askings a JOIN askers k ON k.id = a.asker_id"
-        " WHERE a.need_no = ? GROUP BY k.id ORDER BY asking_id",
         no,
     )
 

@@ -39,7 +39,7 @@ URGENCIES = ("一般", "较急", "紧急", "特急")
 LITIGATION = ("无", "拟诉", "本院在办", "他院在办", "已结", "执行中")
 ENT_TYPES = ("国有", "民营", "外资", "个体", "合作社", "其他")
 ENT_SIZES = ("大", "中", "小", "微", "未知")
-VISIBILITIES = ("公开统计", "院内", "承办部门", "专班")
+VISIBILITIES = ("院内", "专班")
 RESTRICTED = "专班"
 OUTCOMES = ("答复解决", "调解成功", "转诉讼", "转部门", "转仲裁", "撤回", "无法联系", "不属职权")
 REPLY_MODES = ("线上", "电话", "当面", "书面", "短信")
@@ -110,6 +110,11 @@ _PLAIN = (
     "ent_type", "ent_size", "people", "amount", "fast_track", "visibility", "sensitive", "outcome", "reply_mode", "satisfaction",
     "visited_on", "lead_no",
 )  # fmt: skip
+EDITABLE = (
+    "received_at", "urgency", "topic", "other_topics", "street", "industry", "ent_type", "ent_size", "litigation", "people", "amount",
+    "fast_track", "recused", "visited_on", "satisfaction", "flags", *TEXT_FIELDS,
+)  # fmt: skip
+"""Fields that are edited as such; the others are set by a step of the workflow (assigning, restricting, closing …)."""
 EMPTIABLE = ("industry", "ent_type", "ent_size", "people", "amount", "fast_track", "visited_on", "outcome", "satisfaction", *LISTS)
 """Fields that a clerk may clear again; the others a need always has once they are set."""
 CACHED = ("due_on", "duty", "duty_on", "paused_since", "replied_on")
@@ -140,6 +145,9 @@ def project(steps: Sequence[Mapping[str, Any]], rules: Rules | None) -> dict[str
         if not columns["registered_on"] and step["to_state"] in COUNTED - {"suspended"}:
             # Who answers on the spot has taken it in.
             columns["registered_on"] = step["at"][:10]
+        if step["action"] == "reopen":
+            # What was said of the last ending is in the history; this one is still open.
+            columns |= {"outcome": None, "satisfaction": None}
         columns["solved"] = {"confirm": 1, "reopen": 0}.get(step["action"], columns["solved"])
         if step["to_state"] != step["from_state"]:
             columns["closed_on"] = step["at"][:10] if step["to_state"] == "closed" else None

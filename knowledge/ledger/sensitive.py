@@ -11,8 +11,11 @@ from knowledge.court import Court
 from knowledge.database import Db, row, rows
 from knowledge.ledger.record import RESTRICTED
 
-WATCHERS = frozenset({"supervisor", "auditor", "assigner"})
-"""Roles that see restricted needs besides the duty person and the handler. A reviewer does while an answer waits for them."""
+WATCHERS = frozenset({"supervisor", "auditor"})
+"""Roles that see restricted needs besides the duty person and the handler.
+
+An assigner does until somebody has it in hand, a reviewer while an answer waits for them.
+"""
 
 
 def kind_of(text: str, court: Court) -> str | None:
@@ -47,7 +50,8 @@ def visible_to(staff_id: int, roles: frozenset[str], name: str, court: Court) ->
     """An SQL condition on `needs n`, with its parameters: the needs this person may see."""
     if roles & WATCHERS:
         return "1", []
-    in_review = " OR n.state = 'in_review'" if "reviewer" in roles else ""
+    besides = " OR n.state = 'in_review'" if "reviewer" in roles else ""
+    besides += " OR n.handler IS NULL" if "assigner" in roles else ""
     kinds = [kind for kind, duty in court.duty_persons.items() if duty == name]
     marks = ",".join("?" * len(kinds))
-    return f"(n.visibility <> ? OR n.handler = ? OR n.sensitive IN ({marks}){in_review})", [RESTRICTED, staff_id, *kinds]
+    return f"(n.visibility <> ? OR n.handler = ? OR n.sensitive IN ({marks}){besides})", [RESTRICTED, staff_id, *kinds]
