@@ -168,7 +168,7 @@ class Desk:
         waiting = answer_waiting(db, no)
         if waiting is None:
             raise NotAllowed("这件需求没有等待审核的答复。")
-        if seen is not None and seen != waiting["id"]:
+        if seen is not None and need["state"] == "in_review" and seen != waiting["id"]:
             raise Conflict("您看过之后，承办人又改了答复，所以没有发出。请重新查看再审核。")
         if waiting["actor"] == staff.actor and not self.court.allow_self_review:
             raise NotAllowed("不能审核自己写的答复，请另一位审核人来审。")

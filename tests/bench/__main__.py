@@ -14,7 +14,7 @@ from typing import TypeVar
 import click
 
 from bot.settings import ROOT
-from tests.bench import crowd, search, starting
+from tests.bench import crowd, ledger, search, starting
 from tests.bench.measuring import CORES, Figure, machine, table
 
 DATA = Path(os.environ.get("YUANQITONG_DATA") or ROOT.parent / "shared" / "data")
@@ -49,6 +49,7 @@ def main(data: Path, quick: bool, json_file: Path | None, work: Path) -> None:
             "run": lambda: starting.starting(folders, folder, times),
             "memory": lambda: starting.remembering(folders, texts),
             "one document": lambda: starting.following(folders, folder, times),
+            "console": lambda: ledger.figures(folder / "ledger"),
             "crowd": lambda: crowd.figures(folders, folder, texts),
         }
         for step, measure in steps.items():
