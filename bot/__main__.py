@@ -280,8 +280,9 @@ def staff() -> None:
     "--role", "roles", multiple=True, required=True, help="角色，可重复：registrar assigner handler reviewer supervisor admin auditor"
 )
 @click.option("--telegram-id", type=int, help="本人的 Telegram 数字编号")
+@click.option("--division", help="承办部门的代号，见 court.yaml 的 divisions，例如 commercial")
 @pass_settings
-def staff_add(settings: Settings, name: str, roles: tuple[str, ...], telegram_id: int | None) -> None:
+def staff_add(settings: Settings, name: str, roles: tuple[str, ...], telegram_id: int | None, division: str | None) -> None:
     """添加工作人员，最后一行是 24 小时内有效的一次性登录链接。
 
     例：python -m bot staff add 张三 --role registrar --role reviewer
@@ -289,7 +290,9 @@ def staff_add(settings: Settings, name: str, roles: tuple[str, ...], telegram_id
     from bot.access import add_staff
 
     opened = _open(settings)
-    opened.database.write(lambda db: add_staff(db, name, list(roles), opened.clock(), telegram_id)).result()
+    if division and division not in opened.court.divisions:
+        raise BadInput(f"没有 {division} 这个部门代号，可用的有：{', '.join(opened.court.divisions)}。")
+    opened.database.write(lambda db: add_staff(db, name, list(roles), opened.clock(), telegram_id, division)).result()
     click.echo(f"已添加 {name.strip()}。请把下面的链接交给本人，24 小时内有效，只能用一次：")
     click.echo(_link(opened, name.strip()))
 

@@ -35,6 +35,8 @@ FLOOR = 0.4
 MOST_QUESTIONS = 5_000
 MOST_JUDGED = 300
 NEAREST = 5
+NEAR_FROM = 0.1
+"""Confidence from which an existing entry is worth comparing with; below it people would read five strangers."""
 SAME_FROM = 0.85
 """Confidence from which a candidate without any difference counts as the same question."""
 REHEARSAL = "预演"
@@ -132,7 +134,7 @@ class Consequences:
             if generation is None or not entry.question.strip():
                 return []
             candidates = self._now(generation).reply_to(entry.question, k=NEAREST + 1).candidates
-            return [_near(c) for c in candidates if c.published.entry.id != entry.id][:NEAREST]
+            return [_near(c) for c in candidates if c.published.entry.id != entry.id and c.confidence >= NEAR_FROM][:NEAREST]
 
     def central(self, texts: Sequence[str]) -> str | None:
         """The text most like all the others; the first of several, None of none."""

@@ -154,7 +154,7 @@ def test_figures_have_their_place(name: str) -> None:
 @pytest.mark.parametrize("name", LANGUAGES)
 def test_pictures_are_light(name: str) -> None:
     pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", text_of(name))
-    assert len(pictures) == 5
+    assert len(pictures) == 9
     assert all(0 < (ROOT / picture).stat().st_size <= 250_000 for picture in pictures)
 
 
