@@ -19,11 +19,9 @@ from knowledge.errors import Unreadable
 from knowledge.ledger import history
 from knowledge.ledger.deadlines import Calendar
 from knowledge.ledger.record import CACHED, PROJECTED
-from tests import test_console
-from tests.test_console import MONDAY, Opening
+from tests.office import MONDAY, Opening
 from tests.test_ledger import Court, empty_ledger
 
-open_office = test_console.open_office
 FRIDAY = MONDAY + timedelta(days=4)
 BEFORE_NATIONAL_DAY = datetime(2026, 9, 30, 16, 0, tzinfo=BEIJING)
 """Off from 1 to 7 October; Saturday the 10th is worked."""

@@ -4,28 +4,25 @@ import io
 import os
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import openpyxl
 import pytest
-from aiohttp import FormData, web
+from aiohttp import FormData
 
 from bot import access
-from bot.console import Console, directory, enterprises, held_files
+from bot.console import directory, held_files
 from bot.console.gate import Upload
-from bot.console.routes import ROUTES
-from bot.outbox import Outbox
 from bot.settings import Settings
-from bot.startup import Opened
 from knowledge.court import Court, load_court
 from knowledge.database import Database, rows
 from knowledge.errors import BadInput, Conflict, Unreadable
 from knowledge.ledger.directory import Report, commit, compare, copies_for, key_enterprise, label_of, lookup, outside_bodies
 from knowledge.ledger.directory_sheet import KINDS, Sheet, empty_sheet, read_sheet
-from tests.test_console import MONDAY, Clerk, Office, Page
+from tests.office import MONDAY, Clerk, Office, Page, serving
 
 HEADER = ("类别", "名称", "代号", "负责人或联络员", "电话", "对接专班", "备注")
 TABLE = (
@@ -358,47 +355,6 @@ def test_no_file_is_a_clear_sentence(tmp_path: Path, upload: Upload | None) -> N
 
 # --- pages ----------------------------------------------------------------------------------------------------------------
 
-Opening = Callable[[], Awaitable[Office]]
-
-
-@pytest.fixture
-async def open_office(tmp_path: Path) -> AsyncIterator[Opening]:
-    """Opens a console with these pages over the same data folder, again and again as after a restart."""
-    closing: list[tuple[Office, web.AppRunner]] = []
-
-    async def close() -> None:
-        while closing:
-            office, runner = closing.pop()
-            for session in office.sessions:
-                await session.close()
-            await runner.cleanup()
-            office.opened.close()
-
-    async def open_one() -> Office:
-        await close()
-        here = Office(Opened(Settings(data_dir=tmp_path), clock=lambda: here.at), "")
-        application = web.Application()
-
-        async def why(question: str) -> list[str]:
-            return []
-
-        routes = dict.fromkeys((*ROUTES, *directory.ROUTES, *enterprises.ROUTES))
-        Console(here.opened, Outbox(here.opened.database, {}, here.opened.clock), why).attach(application, routes)
-        runner = web.AppRunner(application, access_log=None)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        here.root = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        closing.append((here, runner))
-        return here
-
-    yield open_one
-    await close()
-
-
-@pytest.fixture
-async def office(open_office: Opening) -> Office:
-    return await open_office()
-
 
 async def uploads(clerk: Clerk, content: bytes | str, name: str = "通讯录.csv") -> Page:
     """Step one of an import."""
@@ -442,11 +398,14 @@ async def test_import_in_two_steps(office: Office, tmp_path: Path) -> None:
     assert list((tmp_path / "imports").iterdir()) == []
 
 
-async def test_killed_between_the_steps_nothing_is_changed_and_the_second_still_works(open_office: Opening) -> None:
-    office = await open_office()
-    clerk = await office.clerk("周平", "admin")
-    looked = await uploads(clerk, csv_text())
-    office = await open_office()
+async def test_killed_between_the_steps_nothing_is_changed_and_the_second_still_works(tmp_path: Path) -> None:
+    async with serving(Office, Settings(data_dir=tmp_path)) as office:
+        looked = await uploads(await office.clerk("周平", "admin"), csv_text())
+    async with serving(Office, Settings(data_dir=tmp_path)) as office:
+        await commits_after_a_restart(office, looked)
+
+
+async def commits_after_a_restart(office: Office, looked: Page) -> None:
     assert stored(office) == []
     clerk = office.browser()
     token = office.does(lambda db: access.make_link(db, "周平", office.at))

@@ -25,10 +25,8 @@ from knowledge.enterprise import (
     verify_contact,
 )
 from knowledge.errors import BadInput, Conflict, NotFound
-from tests.test_console import MONDAY, Office
-from tests.test_directory import HEADER, csv_text, office, open_office, uploads
-
-__all__ = ["office", "open_office"]
+from tests.office import MONDAY, Office
+from tests.test_directory import HEADER, csv_text, uploads
 
 NAME = "青岛样例（集团）有限公司"
 CODE, OTHER_CODE = "91370212MA00000A9L", "913702127180000188"

@@ -1,22 +1,20 @@
 """Needs that ask the same: put together and taken apart with nothing lost, answered once, counted by verified enterprises."""
 
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 from zlib import crc32
 
 import pytest
-from aiohttp import web
 
 from bot import access
 from bot.access import Staff
-from bot.console import Console, groups
-from bot.console.routes import ROUTES
+from bot.console import groups
 from bot.desk import Desk
 from bot.joining import Joining, tells_nobody
-from bot.outbox import Mail, Outbox
+from bot.outbox import Mail
 from bot.settings import Settings
 from bot.startup import Opened
 from knowledge.clock import stamp
@@ -26,7 +24,7 @@ from knowledge.errors import BadInput, Conflict, NotAllowed, NotFound
 from knowledge.ledger import grouping, history
 from knowledge.ledger.needs import Asking, move, open_need, record_asking
 from knowledge.ledger.workflow import ASKER
-from tests.test_console import MONDAY, Clerk, Office
+from tests.office import MONDAY, Clerk, Office
 
 ROLES = frozenset({"registrar", "handler"})
 SAME = ("客户拖欠货款不给怎么办", "买家一直拖欠货款不付怎么办", "对方拖欠我的货款不付，怎么办", "客户的货款一直拖欠，怎么办")
@@ -375,29 +373,6 @@ def test_what_might_tell_who_asked_is_not_shown(text: str) -> None:
 @pytest.mark.parametrize("text", [*SAME, "公司不给我发工资怎么办", "对方公司不付款怎么办", "合同没写期限，15日内能反悔吗"])
 def test_ordinary_questions_are_shown(text: str) -> None:
     assert tells_nobody(text, ["青岛海之星机械有限公司"])
-
-
-@pytest.fixture
-async def office(tmp_path: Path) -> AsyncIterator[Office]:
-    """A console on loopback, with the groups' pages."""
-    here = Office(Opened(Settings(data_dir=tmp_path), clock=lambda: here.at), "")
-    application = web.Application()
-
-    async def why(question: str) -> list[str]:
-        return [question]
-
-    Console(here.opened, Outbox(here.opened.database, {}, here.opened.clock), why).attach(
-        application, dict.fromkeys((*ROUTES, *groups.ROUTES))
-    )
-    runner = web.AppRunner(application, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    here.root = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    yield here
-    for session in here.sessions:
-        await session.close()
-    await runner.cleanup()
-    here.opened.close()
 
 
 async def merges(clerk: Clerk, lead: str, *members: str) -> Any:

@@ -13,11 +13,9 @@ from knowledge.database import Db, row, rows
 from knowledge.enterprise import set_profile
 from knowledge.errors import BadInput, NotAllowed, NotFound
 from knowledge.ledger.needs import find_need
-from tests import test_console
-from tests.test_console import Office, Page
+from tests.office import Office, Page
 from tests.test_ledger import CROWD, QUESTION, Court, empty_ledger
 
-open_office, office = test_console.open_office, test_console.office
 PERSON = {"company": "青岛某某精密机械有限公司", "uscc": "91370212MA3TEXT0XF", "contact": "张三", "phone": "13800138000"}
 FIELDS = {"source": "来电", "topic": "B01", "street": "中韩街道", "litigation": "无", "received_at": "2026-11-13"}
 LABELS = {

@@ -40,10 +40,8 @@ from knowledge.ledger.needs import Asking, move, open_need, record_asking
 from knowledge.ledger.record import CACHED, PROJECTED
 from knowledge.ledger.workflow import ASKER, BOT, MOVES, OPEN, PAUSED
 from knowledge.migrations import migrate
-from tests import test_console
-from tests.test_console import MONDAY, Office, Page
+from tests.office import MONDAY, Office, Page
 
-open_office, office = test_console.open_office, test_console.office
 OUTSIDERS = sorted(set(ROLES) - sensitive.WATCHERS)
 """Roles that do not see what is for named staff alone."""
 QUESTION = "客户拖着三十万货款一直不给，催了半年，怎么办"

@@ -24,10 +24,10 @@ from bot.startup import Opened
 from knowledge.database import row, rows
 from knowledge.errors import Unreadable
 from knowledge.ledger.history import verify
-from tests.test_console import MONDAY, Clerk, Office, Page
-from tests.test_ledger_out import Ledger, full_need, ledger, office
+from tests.office import MONDAY, Clerk, Office, Page
+from tests.test_ledger_out import Ledger, full_need, ledger
 
-__all__ = ["ledger", "office"]
+__all__ = ["ledger"]
 
 HEADER = (
     *("序号", "登记日期", "企业名称", "统一社会信用代码", "所属街道/园区", "行业", "联系人", "电话", "来源渠道", "需求类别", "需求内容"),

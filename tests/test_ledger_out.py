@@ -4,7 +4,7 @@ import csv
 import io
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -13,16 +13,13 @@ from typing import Any, Literal
 
 import openpyxl
 import pytest
-from aiohttp import web
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bot import access
 from bot.access import Staff
-from bot.console import Console, sheets
-from bot.console.routes import ROUTES
 from bot.desk import Desk
-from bot.outbox import Mail, Outbox
+from bot.outbox import Mail
 from bot.settings import Settings
 from bot.sheets import cells
 from bot.sheets.columns import COLUMNS, column_of
@@ -34,7 +31,7 @@ from knowledge.database import Db, row, rows
 from knowledge.ledger import history
 from knowledge.ledger.needs import Asking, open_need, record_asking, set_text
 from tests.command_line import command, refusal
-from tests.test_console import MONDAY, Clerk, Office
+from tests.office import MONDAY, Clerk, Office
 
 CONTENT = "供货逾期 148 日未付 86 万，想了解催收途径，电话 13812345678"
 NASTY = (
@@ -375,28 +372,6 @@ def test_command_line_exports_masked_and_asks_why_otherwise(ledger: Ledger, tmp_
     assert [(item["actor"], item["action"], item["subject"], item["note"]) for item in notes] == [
         ("cli", "export_ledger", "1 行 csv full", "核对电话号码")
     ]
-
-
-@pytest.fixture
-async def office(tmp_path: Path) -> AsyncIterator[Office]:
-    """A console that has these pages too."""
-    here = Office(Opened(Settings(data_dir=tmp_path / "data"), clock=lambda: here.at), "")
-    application = web.Application()
-
-    async def why(question: str) -> list[str]:
-        return [question]
-
-    routes = (*(route for route in ROUTES if route not in sheets.ROUTES), *sheets.ROUTES)
-    Console(here.opened, Outbox(here.opened.database, {}, here.opened.clock), why).attach(application, routes)
-    runner = web.AppRunner(application, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    here.root = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    yield here
-    for session in here.sessions:
-        await session.close()
-    await runner.cleanup()
-    here.opened.close()
 
 
 async def downloads(clerk: Clerk, folder: Path, path: str, **typed: str) -> tuple[int, Table | str]:

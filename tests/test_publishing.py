@@ -4,22 +4,20 @@ import html
 import re
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
 
 from bot import publishing
 from bot.access import Staff
 from bot.consequences import consequences_of
-from bot.console import Console
 from bot.console.drafts import link
-from bot.console.routes import ROUTES
 from bot.desk import Desk
-from bot.outbox import Mail, Outbox
+from bot.outbox import Mail
 from bot.settings import Settings
 from bot.startup import Opened
 from indexing import building
@@ -30,7 +28,7 @@ from knowledge.entry import Citation, Entry
 from knowledge.errors import NotFound
 from knowledge.ledger.needs import Asking, move, record_asking, set_feedback
 from knowledge.ledger.workflow import ASKER
-from tests.test_console import MONDAY, Clerk, Office, Page
+from tests.office import MONDAY, Clerk, Office, Page, serving
 
 QUESTION = "捡到一只走失的鸽子脚上有环，送回去能要点饲料钱吗"
 ANSWER = "拾得遗失的信鸽应当返还，支出的必要费用可以请失主偿还。依据《民法典》第三百一十四条、第三百一十七条第一款。"
@@ -128,29 +126,12 @@ Opening = Callable[[], Awaitable[Court]]
 @pytest.fixture
 async def open_court(data_dir: Path) -> AsyncIterator[Opening]:
     """Opens the court, once its `court.yaml` is as the test wants it."""
-    closing: list[tuple[Court, web.AppRunner]] = []
+    async with AsyncExitStack() as stack:
 
-    async def open_one() -> Court:
-        here = Court(Opened(Settings(data_dir=data_dir), clock=lambda: here.at), "")
-        application = web.Application()
+        async def open_one() -> Court:
+            return await stack.enter_async_context(serving(Court, Settings(data_dir=data_dir)))
 
-        async def why(question: str) -> list[str]:
-            return []
-
-        Console(here.opened, Outbox(here.opened.database, {}, here.opened.clock), why).attach(application, ROUTES)
-        runner = web.AppRunner(application, access_log=None)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        here.root = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        closing.append((here, runner))
-        return here
-
-    yield open_one
-    for office, runner in closing:
-        for session in office.sessions:
-            await session.close()
-        await runner.cleanup()
-        office.opened.close()
+        yield open_one
 
 
 @pytest.fixture
@@ -217,7 +198,7 @@ async def test_from_a_need_to_an_answer_for_the_next_and_everyone_told_once(cour
     assert court.answers(QUESTION) == lead.lower()
     assert court.serving(lead.lower()).reviewed_by == "陈静"
     shown = (await writer.opens(address)).text
-    assert "1 家已核验的企业问过" in shown and "待送达" in shown and "陈静" in shown
+    assert "1 家核实的企业问过" in shown and "待送达" in shown and "陈静" in shown
     assert "青岛海天餐饮有限公司" not in shown
 
 

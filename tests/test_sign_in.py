@@ -20,10 +20,9 @@ from knowledge.database import Db, row, rows
 from knowledge.errors import BadInput
 from knowledge.ledger import history
 from tests.conftest import Running
-from tests.test_console import MONDAY, Clerk, Office, Opening, Page, open_office
+from tests.office import MONDAY, Clerk, Office, Opening, Page
 from tests.visitors import TelegramVisitor
 
-__all__ = ["open_office"]
 ADDRESSES = itertools.count()
 PASSWORD = "崂山的海水很蓝，八月最好"
 OTHER = "correct horse battery staple"

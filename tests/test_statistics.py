@@ -6,23 +6,19 @@ import io
 import re
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
 
 from bot import access
 from bot.access import Staff
-from bot.console import Console, statistics
-from bot.console.routes import ROUTES
+from bot.console import statistics
 from bot.desk import Desk
-from bot.outbox import Mail, Outbox
-from bot.settings import Settings
-from bot.startup import Opened
+from bot.outbox import Mail
 from knowledge.clock import BEIJING
 from knowledge.court import load_court, load_topics
 from knowledge.database import Database, Db, row, rows
@@ -46,7 +42,7 @@ from knowledge.ledger.statistics import (
     read_statistics,
 )
 from knowledge.ledger.workflow import ASKER
-from tests.test_console import Office
+from tests.office import Office, Opening
 
 NOVEMBER = (date(2026, 11, 1), date(2026, 11, 30))
 TODAY = date(2026, 11, 20)
@@ -412,26 +408,10 @@ def test_ten_thousand_needs_are_counted_at_once_and_without_the_history(ledger: 
 
 
 @pytest.fixture
-async def office(tmp_path: Path) -> AsyncIterator[Office]:
-    """A console with the statistics."""
+async def office(open_office: Opening, tmp_path: Path) -> Office:
+    """A console whose court has a holiday of its own."""
     (tmp_path / "calendar.csv").write_text("2026-11-06,holiday\n", encoding="utf-8")
-    here = Office(Opened(Settings(data_dir=tmp_path), clock=lambda: here.at), "")
-    application = web.Application()
-
-    async def why(question: str) -> list[str]:
-        return [question]
-
-    routes = dict.fromkeys((*ROUTES, *statistics.ROUTES))
-    Console(here.opened, Outbox(here.opened.database, {}, here.opened.clock), why).attach(application, routes)
-    runner = web.AppRunner(application, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    here.root = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    yield here
-    for session in here.sessions:
-        await session.close()
-    await runner.cleanup()
-    here.opened.close()
+    return await open_office()
 
 
 def register(office: Office, count: int = 1, **details: Any) -> list[str]:
