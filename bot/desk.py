@@ -305,8 +305,13 @@ class Desk:
 
     def _follow(self, db: Db, members: Sequence[str], actor: str, at: datetime, text: str, details: Mapping[str, Any]) -> None:
         for member in members:
-            if find_need(db, member)["state"] in OPEN | {"replied"}:
-                move(db, member, "follow_reply", actor, BOT, at, self.rules, text, details)
+            need = find_need(db, member)
+            if need["state"] not in OPEN | {"replied"}:
+                continue
+            lead = find_need(db, need["lead_no"]) if need["lead_no"] else need
+            # Who answered for the group has the member in hand, should it be opened again.
+            whose = {name: lead[name] for name in ("division", "handler") if need[name] is None and lead[name] is not None}
+            move(db, member, "follow_reply", actor, BOT, at, self.rules, text, {**details, **whose})
 
     def _leave_group(self, db: Db, need: Mapping[str, Any], staff: Staff, at: datetime) -> None:
         """A need that becomes restricted goes on alone: its group is worked on by people who may not see it."""

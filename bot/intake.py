@@ -84,7 +84,8 @@ def register_need(
     if missing and not unknown:
         raise BadInput(f"登记前还要填：{'、'.join(missing)}。企业确实没有提供的，请勾选“其余企业没有提供”。")
     if asked and known.get("company"):
-        enterprise = find_or_make_enterprise(db, {**known, "name": known["company"]}, at)
+        about: dict[str, Any] = {name: details[name] for name in ("street", "industry") if name in details}
+        enterprise = find_or_make_enterprise(db, {**known, **about, "name": known["company"]}, at)
         db.execute("UPDATE persons SET enterprise_id = coalesce(enterprise_id, ?) WHERE id = ?", [enterprise, asked["person_id"]])
     changed = {name: value for name, value in details.items() if value != need[name]}
     desk.register(db, no, staff, at, changed)

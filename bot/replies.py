@@ -388,7 +388,9 @@ def ask_withdraw(no: str) -> Saying:
 def need_reopened(no: str) -> Saying:
     """The asker said it is not solved."""
     return Saying(
-        f"抱歉没能解决。{no} 已重新打开，原来的内容都在，工作人员会继续处理。可以直接补充还差什么：", ((_action("补充说明", "add", no),),)
+        f"抱歉没能解决。{no} 已重新打开，原来的内容都在，工作人员会继续处理。可以直接补充还差什么：",
+        ((_action("补充说明", "add", no),),),
+        need_no=no,
     )
 
 

@@ -72,7 +72,7 @@ def replace_origin(db: Db, origin: str, entries: Iterable[Entry], at: datetime) 
 def put_entry(db: Db, origin: str, entry: Entry, at: datetime) -> None:
     """Add or change one entry and keep this version; a change loses the reviewer's mark."""
     content = entry.content_hash()
-    known = row(db, "SELECT hash FROM entries WHERE id = ?", entry.id)
+    known = row(db, "SELECT hash, state FROM entries WHERE id = ?", entry.id)
     db.execute(
         "INSERT INTO entries (id, origin, hash, body, state, updated_at) VALUES (?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (id) DO UPDATE SET origin = excluded.origin, hash = excluded.hash, body = excluded.body,"
@@ -82,7 +82,7 @@ def put_entry(db: Db, origin: str, entry: Entry, at: datetime) -> None:
     if known and known["hash"] != content and entry.state != "withdrawn":
         db.execute("UPDATE entries SET reviewed_by = NULL, reviewed_at = NULL WHERE id = ?", [entry.id])
     keep_version(db, entry, at)
-    _changed(db)
+    _follow(db, known["state"] if known else "draft", entry.state)
 
 
 def keep_version(db: Db, entry: Entry, at: datetime) -> str:
@@ -95,14 +95,15 @@ def keep_version(db: Db, entry: Entry, at: datetime) -> str:
 def set_state(db: Db, entry_id: str, state: str, at: datetime, reviewer: str | None = None) -> None:
     """Publish, withdraw or send back one entry; `reviewer` is named when a person of the court publishes it. Raises NotFound."""
     mark = (reviewer, stamp(at)) if reviewer else (None, None)
-    cursor = db.execute(
+    known = row(db, "SELECT state FROM entries WHERE id = ?", entry_id)
+    if known is None:
+        raise NotFound(f"没有编号为 {entry_id} 的条目。")
+    db.execute(
         "UPDATE entries SET state = ?, updated_at = ?, reviewed_by = coalesce(?, reviewed_by),"
         " reviewed_at = coalesce(?, reviewed_at) WHERE id = ?",
         [state, stamp(at), *mark, entry_id],
     )
-    if cursor.rowcount == 0:
-        raise NotFound(f"没有编号为 {entry_id} 的条目。")
-    _changed(db)
+    _follow(db, known["state"], state)
 
 
 @dataclass(frozen=True)
@@ -232,6 +233,12 @@ def recall(db: Db, key: str, default: Any) -> Any:
     """What `remember` kept, or `default`."""
     found = row(db, "SELECT value FROM memory WHERE key = ?", key)
     return json.loads(found["value"]) if found else default
+
+
+def _follow(db: Db, before: str, after: str) -> None:
+    """Let the index follow, if the entry was or is in it: a draft on its way changes nothing that serves."""
+    if "published" in (before, after):
+        _changed(db)
 
 
 def _changed(db: Db) -> None:

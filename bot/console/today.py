@@ -92,7 +92,13 @@ def _numbers(db: Db, me: Staff, today: date, visible: tuple[str, list[Any]]) -> 
         f" WHERE o.state = 'failed' AND o.edits IS NULL AND {board.TO_ASKER} AND {condition}",
         *args,
     )
-    waiting = row(db, f"SELECT count(*) AS n FROM entries WHERE {drafts.WAITING} AND state <> 'published'")
+    # What was handed in here, and what came with a document; the shipped entries nobody has signed for can wait.
+    waiting = row(
+        db,
+        f"SELECT (SELECT count(*) FROM entries WHERE {drafts.WAITING} AND state <> 'published')"
+        " + (SELECT count(*) FROM entry_events v WHERE v.action = 'submitted'"
+        "    AND v.id = (SELECT max(id) FROM entry_events WHERE entry_id = v.entry_id)) AS n",
+    )
     numbers = [
         ("新收到", int(found["new"]), Wanted("intake").link()),
         ("今天到期", int(found["due"]), Wanted(due="today").link()),
