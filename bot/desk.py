@@ -68,6 +68,8 @@ class Desk:
             raise NotAllowed("延期要由承办人以外的审核人批准。")
         if action == "restrict":
             self._leave_group(db, need, staff, at)
+        if action in ("void", "reject"):
+            self.leave_members(db, mail, no, at)
         move(db, no, action, staff.actor, staff.roles, at, self.rules, text, details)
         if action == "restrict":
             self.urgent_new(db, mail, no, _text(db, need["text_id"]) or "", "设为专班")
@@ -92,7 +94,7 @@ class Desk:
             del changed["received_at"]
         _days_make_sense("edit", need, changed, at.date())
         if self.must_be_reviewed(need) and not self.must_be_reviewed(need | changed) and not self._may_lift_review(need, staff):
-            raise NotAllowed("这样一改，答复就不用审核了。请承办人以外的审核人或督办来改。")
+            raise NotAllowed("这样一改，答复就不用审核了。请承办人以外的审核人来改。")
         if changed:
             move(db, no, "edit", staff.actor, staff.roles, at, self.rules, None, changed)
         new = {name: text for name, text in texts.items() if text != (_text(db, need[f"{name}_id"]) or "")}
@@ -190,15 +192,16 @@ class Desk:
         mail_all(mail, chats_of_staff(db, people, mail.at), notice(no, text, reason))
 
     def leave_members(self, db: Db, mail: Mail, lead: str, at: datetime) -> None:
-        """The lead of a group is given up by its asker: its members go on, each on its own."""
+        """The lead of a group is given up (withdrawn, turned away, voided): its members go on, each on its own."""
         for member in members_of(db, lead):
-            split(db, member["no"], "bot", DESK_ROLES, at, self.rules, "牵头的需求已撤回")
+            split(db, member["no"], "bot", DESK_ROLES, at, self.rules, "牵头的需求不再办理")
             if member["state"] in OPEN:
-                self.urgent_new(db, mail, member["no"], member["question"] or "", "牵头的需求已撤回，请单独办理")
+                self.urgent_new(db, mail, member["no"], member["question"] or "", "牵头的需求不再办理，请单独办理")
 
     def group_must_be_reviewed(self, db: Db, need: Mapping[str, Any]) -> str | None:
         """Why an answer to this need, and to those that go with it, has to be reviewed, or None."""
-        group = [need, *(find_need(db, member["no"]) for member in members_of(db, need["no"]))]
+        answered = [member["no"] for member in members_of(db, need["no"]) if member["state"] in OPEN | {"replied"}]
+        group = [need, *(find_need(db, no) for no in answered)]
         return next(filter(None, map(self.must_be_reviewed, group)), None)
 
     def alert_danger(self, db: Db, mail: Mail, text: str, channel: str) -> None:
@@ -321,7 +324,7 @@ class Desk:
             split(db, need["no"], staff.actor, DESK_ROLES, at, self.rules, "设为专班，单独办理")
 
     def _may_lift_review(self, need: Mapping[str, Any], staff: Staff) -> bool:
-        return staff.may(frozenset({"reviewer", "supervisor"})) and staff.id != need["handler"]
+        return staff.may(frozenset({"reviewer"})) and staff.id != need["handler"]
 
     def _tell_askers(self, db: Db, mail: Mail, no: str, action: str, text: str) -> None:
         if action not in TOLD_TO_ASKERS:

@@ -190,8 +190,8 @@ def _forget_drafts(db: Db, person_id: int) -> None:
     for entry_id in dict.fromkeys(found):
         db.execute("DELETE FROM entries WHERE id = ? AND origin = 'console' AND state <> 'published'", [entry_id])
         if row(db, "SELECT 1 FROM entries WHERE id = ?", entry_id) is None:
-            db.execute("DELETE FROM entry_versions WHERE entry_id = ?", [entry_id])
-            db.execute("DELETE FROM entry_sources WHERE entry_id = ?", [entry_id])
+            for table in ("entry_versions", "entry_events", "entry_sources"):
+                db.execute(f"DELETE FROM {table} WHERE entry_id = ?", [entry_id])
 
 
 def find_or_make_enterprise(db: Db, fields: Mapping[str, str | None], at: datetime) -> int:

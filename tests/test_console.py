@@ -20,9 +20,7 @@ from knowledge.enterprise import find_or_make_enterprise
 from knowledge.entry import Entry
 from knowledge.ledger import history
 from knowledge.ledger.needs import move
-from tests.office import MONDAY, QUESTION, Clerk, Office, Opening, Page, office, open_office
-
-__all__ = ["Clerk", "Office", "Opening", "Page", "office", "open_office"]
+from tests.office import MONDAY, QUESTION, Office, Opening
 
 
 async def test_link_preview_does_not_spend_the_link_and_it_works_once(office: Office) -> None:
@@ -189,8 +187,8 @@ async def test_every_role_against_every_route_and_method(office: Office, role: s
                 clerk = await office.clerk(f"{role}{no}", role)
                 board = await clerk.opens("/console")
             before = len(office.story(no))
-            # An empty form: whoever is let in gets 400 or 409, and nothing is changed by this test.
-            data = {"csrf": board.fields.get("csrf", "")} if method == "POST" else None
+            # An all but empty form: whoever is let in gets 400 or 409, and nothing is changed by this test.
+            data = {"csrf": board.fields.get("csrf", ""), "member": no} if method == "POST" else None
             page = await clerk.opens(
                 "/console" + path.replace("{no}", no).replace("{id}", "notes:7").replace("{enterprise}", "1"), method, data=data
             )
@@ -402,15 +400,29 @@ async def test_contacts_are_masked_until_opened_with_a_reason(office: Office) ->
 
 
 @pytest.mark.parametrize(
-    ("role", "steps"), [("auditor", []), ("supervisor", ["urge", "restrict", "unrestrict"]), ("assigner", ["note", "suspend", "restrict"])]
+    ("role", "steps", "others"),
+    [
+        ("auditor", [], []),
+        ("supervisor", ["urge", "restrict", "unrestrict"], ["reveal"]),
+        ("assigner", ["note", "call", "suspend", "restrict"], []),
+    ],
 )
-async def test_who_may_not_act_sees_no_forms(office: Office, role: str, steps: list[str]) -> None:
+async def test_who_may_not_act_sees_no_forms(office: Office, role: str, steps: list[str], others: list[str]) -> None:
     clerk, no = await office.clerk("某人", role), office.need()
     text = (await clerk.opens(f"/console/needs/{no}")).text
     # Trying what the bot would answer changes nothing.
-    shown = ["/console/leave", "/console/why"] + [f"/console/needs/{no}/step"] * len(steps)
-    assert re.findall(r'action="([^"]+)"', text) == shown
+    shown = ["/console/leave", "/console/why"] + [f"/console/needs/{no}/{path}" for path in [*["step"] * len(steps), *others]]
+    assert sorted(re.findall(r'action="([^"]+)"', text)) == sorted(shown)
     assert re.findall(r'name="action" value="(\w+)"', text) == steps
+
+
+async def test_who_restricts_a_need_out_of_their_own_sight_comes_back_to_the_list(office: Office) -> None:
+    no, clerk = office.need(), await office.clerk("王敏", "registrar")
+    page = await clerk.opens(f"/console/needs/{no}")
+    done = await clerk.sends(f"/console/needs/{no}/step", page, action="restrict", why="来了很多人", sensitive="群体性")
+    assert (done.status, done.headers["Location"]) == (303, "/console/needs?done=stepped")
+    assert "已记入办理经过" in (await clerk.opens(done.headers["Location"])).text
+    assert (await clerk.opens(f"/console/needs/{no}")).status == 404
 
 
 async def test_a_clerk_sees_what_the_bot_would_do_and_why(office: Office) -> None:

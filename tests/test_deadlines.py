@@ -15,7 +15,7 @@ from bot.settings import Settings
 from bot.startup import Opened
 from knowledge.clock import BEIJING
 from knowledge.database import Db, row
-from knowledge.errors import Unreadable
+from knowledge.errors import BadInput, Unreadable
 from knowledge.ledger import history
 from knowledge.ledger.deadlines import Calendar
 from knowledge.ledger.record import CACHED, PROJECTED
@@ -163,6 +163,28 @@ def test_the_clock_starts_when_a_paper_came_in_and_follows_a_corrected_day(court
     court.does(lambda db, mail: court.desk.edit(db, no, clerk, court.at, {"received_at": "2026-11-11"}))
     assert court.look(no)["received_at"] == "2026-11-11"
     assert court.look(no)["due_on"] == "2026-11-20"
+
+
+def test_a_very_urgent_need_is_called_about_first(court: Court) -> None:
+    me = court.staff("王敏", "handler")
+    no = court.need(urgency="特急")
+    assert (court.look(no)["duty"], court.look(no)["duty_on"]) == ("电话联系", "2026-11-16")
+    court.moves(no, "register", "assign", "accept")
+    assert court.look(no)["duty"] == "电话联系", "whatever else is done"
+    with pytest.raises(BadInput, match="理由或内容"):
+        court.step(no, "call", me, " ")
+    court.step(no, "call", me, "已电话联系，约定明天上门")
+    assert (court.look(no)["duty"], court.look(no)["duty_on"]) == ("答复", "2026-11-17")
+    court.moves(no, "ask_extension", "submit_reply", "approve", "reopen")
+    assert court.look(no)["duty"] == "答复", "once is enough"
+    assert court.is_whole()
+
+
+def test_what_becomes_very_urgent_later_is_called_about_from_that_day(court: Court) -> None:
+    no = court.need()
+    court.passes(days=4)
+    court.moves(no, "edit", urgency="特急")
+    assert (court.look(no)["duty"], court.look(no)["duty_on"]) == ("电话联系", "2026-11-20")
 
 
 def test_a_raised_urgency_moves_the_day_and_a_lowered_one_moves_it_back(court: Court) -> None:

@@ -12,6 +12,7 @@ from bot.outbox import Mail
 from knowledge.court import ROLES
 from knowledge.database import Db, row, rows
 from knowledge.errors import BadInput, NotAllowed, NotFound
+from knowledge.ledger import grouping
 from knowledge.ledger.assignment import propose
 from knowledge.ledger.needs import LONGEST_TEXT, find_need, move
 from knowledge.ledger.telling import tellings_of
@@ -275,6 +276,34 @@ def test_a_field_can_be_emptied(court: Court) -> None:
     assert (need["people"], need["flags"] in (None, "[]"), need["recused"] in (None, "[]"), need["fast_track"]) == (None, True, True, None)
 
 
+@pytest.mark.parametrize(
+    "field", ["division", "handler", "visibility", "sensitive", "outcome", "source", "due_on", "closed_on", "lead_no", "copies", "xyz"]
+)
+def test_what_a_step_sets_is_not_edited(court: Court, field: str) -> None:
+    me = court.staff("王敏", *ROLES)
+    no = court.need()
+    before = court.footprint()
+    with pytest.raises(BadInput, match="要用相应的办理步骤"):
+        court.does(lambda db, mail: court.desk.edit(db, no, me, court.at, {"people": 3, field: "civil"}))
+    assert court.footprint() == before
+
+
+def test_a_text_that_is_emptied_is_none(court: Court) -> None:
+    me = court.staff("王敏", "registrar")
+    no = court.need()
+    for text in ("摘要", ""):
+        assert court.desk.edit(court.db, no, me, court.at, {"summary": text}) == 1
+    assert court.look(no)["summary_id"] is None
+
+
+def test_reopening_forgets_the_last_ending(court: Court) -> None:
+    no = in_state(court, "replied")
+    court.moves(no, "close", outcome="答复解决", satisfaction="满意")
+    court.moves(no, "reopen")
+    assert [court.look(no)[name] for name in ("outcome", "satisfaction", "closed_on")] == [None] * 3
+    assert court.is_whole()
+
+
 # --- Review -------------------------------------------------------------------------------------------------------------------
 
 
@@ -310,6 +339,19 @@ def test_everything_is_reviewed_where_the_court_says_so(db: Db) -> None:
     no = court.need()
     with pytest.raises(NotAllowed, match="每件审核"):
         court.does(lambda db, mail: court.desk.reply(db, mail, no, court.staff("王敏", "handler"), "答复", court.at))
+
+
+def test_only_a_reviewer_who_is_not_its_handler_lifts_the_duty_of_review(court: Court) -> None:
+    handler, clerk = court.staff("陈承", "handler", "reviewer"), court.staff("王敏", "registrar")
+    reviewer = court.staff("李审", "reviewer")
+    no = in_state(court, "in_progress", urgency="特急", handler=handler.id)
+    before = court.footprint()
+    for who in (handler, clerk):
+        with pytest.raises(NotAllowed, match="不用审核"):
+            court.desk.edit(court.db, no, who, court.at, {"urgency": "一般"})
+        assert court.footprint() == before
+    assert court.does(lambda db, mail: court.desk.edit(db, no, clerk, court.at, {"people": 3})) == 1
+    assert court.does(lambda db, mail: court.desk.edit(db, no, reviewer, court.at, {"urgency": "一般"})) == 1
 
 
 def submit(court: Court, no: str, author: Staff, text: str = "原来的答复") -> None:
@@ -571,7 +613,8 @@ def test_a_need_restricted_by_hand_is_told_to_nobody_else_either(court: Court) -
     no = court.need()
     court.step(no, "restrict", watcher, "涉及重点企业", visibility="专班")
     court.does(lambda db, mail: court.desk.urgent_new(db, mail, no, "补充的内容", "提问人补充"))
-    assert court.told(clerk) == [] and len(court.told(watcher)) == 1
+    assert court.told(clerk) == []
+    assert [text.split("（")[0] for text in court.told(watcher)] == ["🔔 设为专班", "🔔 提问人补充"], "told when it becomes restricted, too"
 
 
 def test_danger_is_told_to_the_duty_person_with_nothing_recorded(db: Db) -> None:
@@ -615,3 +658,76 @@ def test_members_of_a_group_are_answered_with_their_lead(court: Court) -> None:
     assert sorted(chat for channel, chat, _ in court.sent() if channel == "web") == [1, 2]
     with pytest.raises(NotAllowed):
         move(court.db, gone, "follow_reply", "bot", BOT, court.at, court.rules)
+
+
+def merge(court: Court, lead: str, *members: str) -> None:
+    grouping.merge(court.db, lead, members, "staff:1", EVERYTHING, court.at, court.rules, "同一件事")
+
+
+def test_a_group_with_a_need_that_must_be_reviewed_is_answered_by_review(court: Court) -> None:
+    author, reviewer = court.staff("陈承", "handler"), court.staff("李审", "reviewer")
+    lead, member = court.need(chat=1), court.need(chat=2, litigation="本院在办")
+    merge(court, lead, member)
+    before = court.footprint()
+    with pytest.raises(NotAllowed, match=r"本院在办.*审核"):
+        answer(court, lead, author)
+    assert court.footprint() == before
+    court.moves(lead, "register")
+    submit(court, lead, author)
+    assert approve(court, lead, reviewer) == 2
+    assert [court.look(no)["state"] for no in (lead, member)] == ["replied", "replied"]
+
+
+@pytest.mark.parametrize("reviewed", [False, True])
+def test_an_answer_nobody_reviewed_is_not_passed_on_to_what_must_be_reviewed(court: Court, reviewed: bool) -> None:
+    author, reviewer = court.staff("陈承", "handler"), court.staff("李审", "reviewer")
+    lead, plain, urgent = court.need(chat=1), court.need(chat=2), court.need(chat=3, urgency="特急")
+    if reviewed:
+        court.moves(lead, "register")
+        submit(court, lead, author)
+        approve(court, lead, reviewer)
+    else:
+        answer(court, lead, author)
+    merge(court, lead, plain, urgent)
+    told = court.does(lambda db, mail: court.desk.pass_on(db, mail, lead, [plain, urgent], author, court.at))
+    assert told == 1 + reviewed
+    assert court.look(plain)["state"] == "replied"
+    assert court.look(urgent)["state"] == ("replied" if reviewed else "submitted")
+
+
+def test_who_was_turned_away_or_is_content_is_not_written_to_again(court: Court) -> None:
+    me = court.staff("王敏", "registrar", "handler")
+    lead, content, away = court.need(chat=1), court.need(chat=2), court.need(chat=3)
+    merge(court, lead, content, away)
+    court.moves(content, "reply", "confirm")
+    court.moves(away, "reject")
+    assert answer(court, lead, me) == 1
+    assert [court.look(no)["state"] for no in (lead, content, away)] == ["replied", "closed", "rejected"]
+    assert {chat for channel, chat, _ in court.sent() if channel == "web"} == {1}
+
+
+def test_a_member_that_becomes_restricted_goes_on_alone_and_the_duty_person_is_told(db: Db) -> None:
+    court = Court(db, duty_persons={"群体性": "值班员"})
+    duty, clerk, handler = court.staff("值班员", "handler"), court.staff("王敏", "registrar"), court.staff("陈承", "handler")
+    lead, member, other = court.need(chat=1), court.need(chat=2), court.need(chat=3)
+    merge(court, lead, member, other)
+    before = court.footprint()
+    with pytest.raises(NotAllowed, match="请先在“同类归并”里拆分"):
+        court.step(lead, "restrict", clerk, "来了很多人", visibility="专班", sensitive="群体性")
+    assert court.footprint() == before
+    court.step(member, "restrict", clerk, "来了很多人", visibility="专班", sensitive="群体性")
+    assert (court.look(member)["lead_no"], court.steps(member)[-2:]) == (None, ["split", "restrict"])
+    assert len(court.told(duty)) == 1 and "设为专班" in court.told(duty)[0] and court.told(clerk) == []
+    assert answer(court, lead, handler) == 2
+    assert court.look(member)["state"] == "submitted"
+    assert court.is_whole()
+
+
+def test_assigners_take_in_only_what_is_restricted(court: Court) -> None:
+    head = court.staff("赵分", "assigner")
+    plain, secret, other = court.need(), court.sensitive_need(), court.sensitive_need("我要上访，讨个说法")
+    for action, theirs in (("register", secret), ("reject", other)):
+        with pytest.raises(NotAllowed, match="由登记员办理"):
+            court.does(doing(court, court.desk, action, plain, head))
+        court.does(doing(court, court.desk, action, theirs, head))
+    assert [court.look(no)["state"] for no in (plain, secret, other)] == ["submitted", "registered", "rejected"]

@@ -230,7 +230,7 @@ async def test_persons_businesses_are_masked_for_who_may_not_see_contacts(office
     for role in ("registrar", "handler", "reviewer", "admin", "assigner", "supervisor", "auditor"):
         clerk = await office.clerk(f"某{role}", role)
         shown = (await clerk.opens("/console/enterprises")).text + (await clerk.opens(f"/console/enterprises/{shop}")).text
-        full = role in ("registrar", "handler", "reviewer", "admin")
+        full = role in ("registrar", "handler", "reviewer", "admin", "supervisor")
         for name in ("张三丰", "李四海", "王五福"):
             assert (name in shown) == full, (role, name)
         assert "样例合作社" in shown
@@ -356,7 +356,7 @@ ALLOWED = {
     ("POST", "/1"): {"registrar", "admin"},
     ("POST", "/1/verify"): {"registrar", "handler"},
     ("POST", "/1/unverify"): {"registrar", "handler"},
-    ("POST", "/1/reveal"): {"registrar", "handler", "reviewer", "admin"},
+    ("POST", "/1/reveal"): {"registrar", "handler", "reviewer", "supervisor", "admin"},
 }
 
 

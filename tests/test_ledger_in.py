@@ -356,7 +356,6 @@ def test_review_sheet_writes_back_what_may_be_changed(ledger: Ledger) -> None:
         "紧急程度": "一般",
         "所属街道/园区": "北宅街道",
         "行业": "建筑业",
-        "承办部门": "民事审判庭（示例）",
         "备注": "复核过",
         "走访日期": "2026-11-17",
         "走访人": "钱七",
@@ -371,15 +370,15 @@ def test_review_sheet_writes_back_what_may_be_changed(ledger: Ledger) -> None:
     (done,) = go_through(ledger, table)
     assert done.changes == looked.changes
     need = ledger.line(no)
-    values = (need["topic"], need["urgency"], need["street"], need["industry"], need["division"], need["visited_on"], need["satisfaction"])
-    assert values == ("A01", "一般", "北宅街道", "建筑业", "civil", "2026-11-17", "非常满意")
+    values = (need["topic"], need["urgency"], need["street"], need["industry"], need["visited_on"], need["satisfaction"])
+    assert values == ("A01", "一般", "北宅街道", "建筑业", "2026-11-17", "非常满意")
     (line,) = read_table(ledger.export()).rows
     assert (line.text("remark"), line.text("visitors"), line.text("state")) == ("复核过", "钱七", "已办结")
     assert kinds(go_through(ledger, table)) == ["same"]
     assert ledger.does(lambda db: verify(db, ledger.opened.rules)).first_break is None
 
 
-@pytest.mark.parametrize("heading", ["答复内容", "状态", "企业名称", "办结日期", "联系人"])
+@pytest.mark.parametrize("heading", ["答复内容", "状态", "企业名称", "办结日期", "联系人", "承办部门"])
 def test_columns_that_are_not_for_sheets_are_a_conflict(ledger: Ledger, heading: str) -> None:
     full_need(ledger)
     path = ledger.export()
@@ -478,7 +477,7 @@ async def test_console_looks_then_takes_in_then_says_so(office: Office, tmp_path
     done = await clerk.sends("/console/import/commit", looked)
     assert (done.status, "新增 120 件" in done.text) == (200, True)
     assert needs_in(office) == 120
-    assert list((tmp_path / "data" / "imports").iterdir()) == []
+    assert list((tmp_path / "imports").iterdir()) == []
     again = await clerk.sends("/console/import/commit", looked)
     assert (again.status, "已经导入过" in again.text) == (409, True)
     once_more = await uploads(clerk, content)

@@ -258,12 +258,20 @@ async def test_the_author_does_not_review(court: Court) -> None:
     own = await publishes(both, address)
     assert own.status == 409 and "不能审核自己写的条目" in own.text
     assert "这是您自己写的" in own.text
-    # Whoever changes it becomes its author, and it has to be handed in again.
+    # Whoever changes it is a writer of it too, and it has to be handed in again.
     form = await other.opens(f"{address}/edit")
     changed = await other.sends(f"{address}/edit", form, **fields(form) | {"answer": "可以请失主偿还。"})
     assert changed.status == 303
     await handed_in(other, address)
-    assert (await publishes(other, address)).status == 409
+    third = await court.clerk("周平", "handler", "reviewer")
+    for writer in (other, both):
+        assert (await publishes(writer, address)).status == 409
+    assert (await publishes(third, address)).status == 303
+    # What was written before it was published binds nobody any more.
+    form = await third.opens(f"{address}/edit")
+    assert (await third.sends(f"{address}/edit", form, **fields(form) | {"answer": "应当请失主偿还。"})).status == 303
+    await handed_in(third, address)
+    assert (await publishes(third, address)).status == 409
     assert (await publishes(both, address)).status == 303
 
 

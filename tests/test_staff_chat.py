@@ -8,6 +8,7 @@ import pytest
 from bot import access
 from bot.app import App
 from knowledge.database import Db, rows
+from knowledge.ledger.grouping import merge
 from knowledge.ledger.history import verify
 from knowledge.ledger.needs import move
 from knowledge.ledger.workflow import MOVES
@@ -103,6 +104,8 @@ async def test_a_need_goes_its_whole_way_by_buttons(scene: Scene) -> None:
     await clerk.presses("2026-0001")
     assert set(labels(clerk)) == {"答复", "登记", "不予登记"}
     await clerk.presses("登记")
+    assert "登记前还要填：企业名称、联系人、联系电话" in clerk.sees() and scene.look()["state"] == "submitted"
+    await clerk.presses("企业没有提供，照样登记")
     assert "已登记" in clerk.sees()
     scene.walks("XQ-2026-0001", "edit", urgency="一般")
 
@@ -157,7 +160,7 @@ async def test_an_answer_that_needs_review_is_handed_in_and_decided_by_button(sc
     await author.says("/need XQ-2026-0001")
     assert labels(author) == []
     await reviewer.presses("查看")
-    assert {"审核通过", "退回"} <= set(labels(reviewer)) and "第一稿" in reviewer.sees()
+    assert {"审核通过", "退回"} <= set(labels(reviewer)) and "等您审核的答复" in reviewer.sees() and "第一稿" in reviewer.sees()
     await reviewer.presses("退回")
     await reviewer.says("请写明期限")
     assert "已退回承办人" in reviewer.sees()
@@ -175,6 +178,39 @@ async def test_an_answer_that_needs_review_is_handed_in_and_decided_by_button(sc
     assert "不能再“审核通过”" in again
     assert sum("第二稿" in seen.text for seen in scene.enterprise.seen) == 1
     assert scene.is_whole()
+
+
+async def test_a_button_approves_only_the_answer_that_was_read(scene: Scene) -> None:
+    author, reviewer = scene.staff("陈承", "handler"), scene.staff("李审", "reviewer")
+    await scene.enterprise.says(QUESTION)
+    scene.walks("XQ-2026-0001", "register", litigation="本院在办")
+    await author.says("/need XQ-2026-0001")
+    await author.presses("答复")
+    await author.says("第一稿" + "很长" * 300)
+    await reviewer.says("/need XQ-2026-0001")
+    assert "很长" * 300 in reviewer.sees(), "all of what is approved is read"
+    assert "等您审核的答复" not in await scene.forges(author, "s:show:XQ-2026-0001"), "reviewers alone get it so"
+    scene.walks("XQ-2026-0001", "send_back", "submit_reply")
+    await reviewer.presses("审核通过")
+    assert "您看过之后，承办人又改了答复" in reviewer.sees() and scene.look()["state"] == "in_review"
+    assert "又改了答复" in await scene.forges(reviewer, "s:approve:XQ-2026-0001"), "nor without having read any"
+    await reviewer.says("/need XQ-2026-0001")
+    await reviewer.presses("审核通过")
+    assert "已通知 1 个提问端" in reviewer.sees()
+    assert not any("很长" in seen.text for seen in scene.enterprise.seen)
+
+
+async def test_what_somebody_else_has_answered_is_not_answered_again_by_accident(scene: Scene) -> None:
+    one, two = scene.staff("王登", "registrar"), scene.staff("李登", "registrar")
+    await scene.enterprise.says(QUESTION)
+    notices = [await who.waits("新需求") for who in (one, two)]
+    for who, notice, text in ((one, notices[0], "甲的答复"), (two, notices[1], "乙的答复")):
+        await who.says(text, reply_to_message={"message_id": notice.id, "date": 0, "chat": {"id": who.chat_id, "type": "private"}})
+    assert "共通知 1 个提问端" in one.sees()
+    assert "已由王登答复" in two.sees() and scene.steps() == ["submit", "reply"]
+    again = {"message_id": notices[0].id, "date": 0, "chat": {"id": one.chat_id, "type": "private"}}
+    await one.says("甲自己的补充", reply_to_message=again)
+    assert "共通知 1 个提问端" in one.sees() and scene.steps() == ["submit", "reply", "reply"]
 
 
 async def test_nobody_approves_their_own_answer_by_button(scene: Scene) -> None:
@@ -247,6 +283,49 @@ async def test_withdrawing_and_rating_are_the_askers_own(scene: Scene) -> None:
     assert not any(label.startswith("撤回") for seen in scene.enterprise.seen[-1:] for label in seen.buttons)
     await clerk.says("/needs")
     assert "没有待办" in clerk.sees()
+
+
+async def test_the_members_of_a_withdrawn_lead_go_on_alone(scene: Scene) -> None:
+    clerk, other = scene.staff("王登", "registrar"), TelegramVisitor(scene.app, scene.running.api, 70_011)
+    await scene.enterprise.says(QUESTION)
+    await other.says("捡到别人家走失的信鸽，还回去可以收饲料费吗")
+    if len(scene.reads("SELECT no FROM needs")) == 1:
+        await other.presses("找法院工作人员")
+    lead, member = (item["no"] for item in scene.reads("SELECT no FROM needs ORDER BY no"))
+    rules = scene.app._desk.rules
+    scene.app.database.write(
+        lambda db: merge(db, lead, [member], "staff:1", frozenset({"registrar"}), scene.app.clock(), rules, "同一件事")
+    ).result()
+    await scene.enterprise.says("/my")
+    await scene.enterprise.presses(f"撤回 {lead}")
+    await scene.enterprise.presses("确认撤回")
+    assert (scene.look(lead)["state"], scene.look(member)["state"], scene.look(member)["lead_no"]) == ("withdrawn", "submitted", None)
+    assert member in (await clerk.waits("请单独办理")).text
+    assert scene.steps(member)[-1] == "split" and scene.is_whole()
+
+
+async def test_an_answer_to_a_group_that_must_be_reviewed_is_handed_in_and_not_lost(scene: Scene) -> None:
+    handler, other = scene.staff("陈承", "handler"), TelegramVisitor(scene.app, scene.running.api, 70_012)
+    await scene.enterprise.says(QUESTION)
+    await other.says("捡到别人家走失的信鸽，还回去可以收饲料费吗")
+    if len(scene.reads("SELECT no FROM needs")) == 1:
+        await other.presses("找法院工作人员")
+    lead, member = (item["no"] for item in scene.reads("SELECT no FROM needs ORDER BY no"))
+    scene.walks(member, "edit", litigation="本院在办")
+    scene.walks(lead, "register")
+    rules = scene.app._desk.rules
+    scene.app.database.write(
+        lambda db: merge(db, lead, [member], "staff:1", frozenset({"registrar"}), scene.app.clock(), rules, "同一件事")
+    ).result()
+    await handler.says(f"/need {lead}")
+    await handler.presses("答复")
+    await handler.says("写了很久的答复")
+    assert "答复已提交审核" in handler.sees() and scene.look(lead)["state"] == "in_review"
+
+
+async def test_an_unknown_number_is_not_offered_to_be_registered_anyway(scene: Scene) -> None:
+    clerk = scene.staff("王登", "registrar")
+    assert "照样登记" not in await scene.forges(clerk, "s:register:XQ-2026-9999") + "".join(clerk.seen[-1].buttons)
 
 
 EVERY_BUTTON = ("show", "reply", "register", "reject", "assign", "accept", "close", "approve", "send_back")

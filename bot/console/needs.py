@@ -292,7 +292,8 @@ async def forget(console: Console, visit: Visit) -> web.StreamResponse:
 
     def erase(db: Db, mail: Mail) -> str:
         reason = must_be_reason(visit.form.get("reason", ""), "删除提问人资料")
-        found = rows(db, "SELECT DISTINCT person_id FROM askings WHERE need_no = ? AND asker_id IS NULL", _no(visit))
+        without_chat = "need_no = ? AND asker_id IS NULL AND person_id IS NOT NULL"
+        found = rows(db, f"SELECT DISTINCT person_id FROM askings WHERE {without_chat}", _no(visit))
         if not found:
             raise BadInput("这件需求的提问人有自己的对话，请他在对话里发送 /forget。")
         for person in found:

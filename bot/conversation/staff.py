@@ -206,7 +206,7 @@ async def on_register(query: CallbackQuery, callback_data: StaffButton, turn: Tu
     def register(db: Db, mail: Mail) -> None:
         try:
             register_need(db, desk, _me(turn), no, {}, {}, turn.at, unknown=callback_data.name == "register_all")
-        except NotAllowed:
+        except (NotAllowed, NotFound):
             raise
         except BadInput as error:
             anyway = replies.staff_button("企业没有提供，照样登记", "register_all", no)
@@ -290,7 +290,7 @@ async def on_logout(message: Message, turn: Turn) -> None:
 def _reply(db: Db, mail: Mail, turn: Turn, desk: Desk, no: str, text: str) -> None:
     """Answer, or where a second person must review it, hand it in for that: what was typed is never lost."""
     need = _seen_need(db, turn, desk, no)
-    reason = desk.must_be_reviewed(need)
+    reason = desk.group_must_be_reviewed(db, need)
     if reason and _me(turn).may(MOVES["submit_reply"].roles) and need["state"] in MOVES["submit_reply"].sources:
         desk.submit_reply(db, mail, no, _me(turn), text, turn.at)
         mail.reply(replies.say(f"{no} 属于“{reason}”，答复已提交审核，通过后发给提问人。"))

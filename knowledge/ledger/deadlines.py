@@ -168,9 +168,13 @@ class _Clock:
         self._replied: date | None = None
         self._until: date | None = None
         self._called = False
+        self._urgent_since: date | None = None
 
     def take(self, step: Mapping[str, Any]) -> None:
         day, details, state = step["day"], step["details"], step["to_state"]
+        if details.get("urgency") == "特急" != self._urgency and self._start:
+            # Raised later: nobody could call before that day.
+            self._urgent_since = day
         self._urgency = details.get("urgency", self._urgency)
         self._source = details.get("source", self._source)
         self._called = self._called or step["action"] == "call"
@@ -227,7 +231,7 @@ class _Clock:
         """The nearest thing owed: a call, taking in, signing for, a receipt from outside, or the answer itself."""
         if self._urgency == "特急" and not self._called and not self._reopened:
             # Within hours (`call_hours`); days are what is counted here.
-            return CALL, self._start
+            return CALL, self._urgent_since or self._start
         owed = {"submitted": ("受理", self._rules.acknowledge), "assigned": ("签收", self._rules.sign)}.get(self._state)
         first = owed and self._first_due(owed[1])
         if owed and (due is None or (first and first <= due)):

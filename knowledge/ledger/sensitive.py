@@ -14,7 +14,7 @@ from knowledge.ledger.record import RESTRICTED
 WATCHERS = frozenset({"supervisor", "auditor"})
 """Roles that see restricted needs besides the duty person and the handler.
 
-An assigner does until somebody has it in hand, a reviewer while an answer waits for them.
+An assigner does until somebody has signed for it, a reviewer while an answer waits for them.
 """
 
 
@@ -51,7 +51,7 @@ def visible_to(staff_id: int, roles: frozenset[str], name: str, court: Court) ->
     if roles & WATCHERS:
         return "1", []
     besides = " OR n.state = 'in_review'" if "reviewer" in roles else ""
-    besides += " OR n.handler IS NULL" if "assigner" in roles else ""
+    besides += " OR n.handler IS NULL OR n.state = 'assigned'" if "assigner" in roles else ""
     kinds = [kind for kind, duty in court.duty_persons.items() if duty == name]
     marks = ",".join("?" * len(kinds))
     return f"(n.visibility <> ? OR n.handler = ? OR n.sensitive IN ({marks}){besides})", [RESTRICTED, staff_id, *kinds]
