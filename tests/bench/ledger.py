@@ -155,7 +155,7 @@ async def _figures(folder: Path) -> list[Figure]:
     return [
         Figure(
             "console",
-            f"slowest console page (`{slowest}`), {NEEDS:,} needs, {STEPS:,} steps, 1 core",
+            f"Slowest console page (`{slowest}`), {NEEDS:,} needs, {STEPS:,} steps, one core",
             f"{milliseconds:.0f} ms (rebuilding the ledger {rebuilt:.1f} s)",
             {"slowest_ms": milliseconds, "rebuild_s": rebuilt},
             f"< {GOAL_MS} ms",
