@@ -18,7 +18,7 @@ from knowledge.court import Court, Topic
 from knowledge.database import Db, row, rows
 from knowledge.errors import BadInput, Conflict, NotAllowed, NotFound
 from knowledge.ledger import sensitive
-from knowledge.ledger.deadlines import Rules
+from knowledge.ledger.deadlines import CALL, Rules
 from knowledge.ledger.grouping import split
 from knowledge.ledger.needs import NO_NEED, find_need, move
 from knowledge.ledger.record import EDITABLE, EMPTIABLE, NAMES, REJECTIONS, RESTRICTED, TEXT_FIELDS, is_empty, tidy_details
@@ -189,6 +189,8 @@ class Desk:
             people = [need["handler"]]
         else:
             people = [who.id for who in active_staff(db, self.court.notify_roles)]
+        if need["duty"] == CALL:
+            reason = f"{reason}（特急，{self.rules.call_hours} 小时内电话联系企业）"
         mail_all(mail, chats_of_staff(db, people, mail.at), notice(no, text, reason))
 
     def leave_members(self, db: Db, mail: Mail, lead: str, at: datetime) -> None:

@@ -372,6 +372,7 @@ async def _show_story(
         may=_may(visit.me, found),
         steps=_steps(visit.me, found),
         step_fields=STEP_FIELDS,
+        call_hours=console.desk.rules.call_hours,
         choices=_choices(console),
         beside=beside,
         kept=visit.form,
