@@ -357,3 +357,13 @@ def m005_whole_ledger(db: sqlite_utils.Database) -> None:
         ALTER TABLE sessions ADD COLUMN address TEXT NOT NULL DEFAULT ''
         """,
     )
+
+
+@steps()
+def m006_columns_of_old_needs(db: sqlite_utils.Database) -> None:
+    """What the history of needs from before says of the new columns; what was stored before is left to `ledger verify`."""
+    from knowledge.ledger import history
+    from knowledge.ledger.record import CACHED, PROJECTED
+
+    stored_before = ("state", "source", "topic", "text_id", "received_at")
+    history.rebuild(db, None, [name for name in PROJECTED if name not in (*stored_before, *CACHED)])

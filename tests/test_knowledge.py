@@ -1,5 +1,7 @@
 """What the court knows: ledger and its chain, deadlines, people, masking, library, and the court's own configuration."""
 
+import hashlib
+import json
 import sqlite3
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
@@ -8,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+import sqlite_utils
 
 from bot.access import add_staff
 from bot.desk import Desk
@@ -31,7 +34,9 @@ from knowledge.ledger.needs import (
     open_need,
     record_asking,
 )
+from knowledge.ledger.record import CACHED
 from knowledge.ledger.workflow import MOVES, STATE_NAMES, next_state
+from knowledge.migrations import steps
 from knowledge.privacy import mask, mask_name, mask_phone
 from knowledge.texts import digest_of, erase_texts, keep_text
 
@@ -196,6 +201,36 @@ def test_a_person_sees_only_their_own(database: Database) -> None:
         return mine, asking_of(db, 2, me.id)
 
     assert database.write(fill).result() == (["我的"], None)
+
+
+def test_an_old_ledger_is_whole_after_the_upgrade(tmp_path: Path) -> None:
+    """Needs from before the history carried fields: what it says of the new columns is worked out once."""
+    old = sqlite_utils.Database(tmp_path / "old.db")
+    steps.apply(old, stop_before="m005_whole_ledger")
+    text = keep_text(old, "货款要不回来")
+    old.table("needs").insert(
+        {"no": "XQ-2026-0001", "year": 2026, "seq": 1, "state": "replied", "source": "机器人", "text_id": text, "received_at": stamp(AT)}
+    )
+    link = history.GENESIS
+    life = (("submit", None, "submitted"), ("register", "submitted", "registered"), ("reply", "registered", "replied"))
+    for action, before, after in life:
+        said = text if action == "submit" else None
+        facts = {"need_no": "XQ-2026-0001", "at": stamp(AT), "actor": "bot", "action": action, "from_state": before, "to_state": after}
+        facts["digest"] = digest_of(old, said)
+        now = hashlib.sha256((link + json.dumps(facts, ensure_ascii=False, sort_keys=True)).encode()).hexdigest()
+        old.table("need_history").insert({**facts, "text_id": said, "previous": link, "link": now})
+        link = now
+    old.close()
+    upgraded = Database(tmp_path / "old.db", "NORMAL")
+    try:
+        need = upgraded.read(lambda db: find_need(db, "XQ-2026-0001")).result()
+        assert (need["registered_on"], need["urgency"], need["visibility"]) == ("2026-03-04", "一般", "院内")
+        upgraded.write(lambda db: history.rebuild(db, RULES, CACHED)).result()
+        assert upgraded.read(lambda db: history.verify(db, RULES)).result().first_break is None
+        upgraded.write(lambda db: db.execute("UPDATE needs SET state = 'closed'")).result()
+        assert upgraded.read(history.verify).result().first_break == "XQ-2026-0001 与它的历史不符"
+    finally:
+        upgraded.close()
 
 
 # --- deadlines ------------------------------------------------------------------------------------------------------------

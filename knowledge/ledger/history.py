@@ -82,8 +82,11 @@ def follow(db: Db, no: str, rules: Rules) -> None:
     _store(db, no, project(rows(db, f"{_STEPS} WHERE need_no = ? ORDER BY id", no), rules))
 
 
-def rebuild(db: Db, rules: Rules, only: Sequence[str] = ()) -> int:
-    """Make the columns of every need (or `only` some of them) again from the history; returns how many needs changed by it."""
+def rebuild(db: Db, rules: Rules | None, only: Sequence[str] = ()) -> int:
+    """Make the columns of every need (or `only` some of them) again from the history; returns how many needs changed by it.
+
+    Without `rules` there are no deadlines: then `only` must leave out the cached columns.
+    """
     changed = 0
     for no, projected in _projected(db, rules):
         columns = {name: value for name, value in projected.items() if not only or name in only}
