@@ -20,6 +20,7 @@ from knowledge.clock import now, stamp
 from knowledge.database import Db
 from knowledge.errors import BadInput, Conflict, Unreadable
 from knowledge.ledger.history import head, verify
+from knowledge.migrations import migrate
 
 KEPT_FILES = ("court.yaml", "calendar.csv", "calibration.json", "secret.key")
 KEPT_FOLDERS = ("documents", "uploads")
@@ -85,17 +86,25 @@ def _copy(db: Db, target: Path) -> None:
 
 
 def _facts(path: Path) -> dict[str, Any]:
-    """What must be the same before and after: row counts, and the ledger's head. Raises Unreadable for a damaged database."""
+    """What must be the same before and after: row counts, and the ledger's head. Raises Unreadable for a damaged database.
+
+    They are read from a copy brought to the newest schema, so that a backup of an earlier version can be judged and restored.
+    """
     try:
-        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
-        if connection.execute("PRAGMA integrity_check").fetchone()[0] != "ok":
-            raise Unreadable("备份里的数据库已损坏。")
-        db = Db(connection)
-        found = verify(db)
-        counts = {name: connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in COUNTED}
-        result = {"counts": counts, "chain_head": head(db), "chain_whole": found.first_break is None}
-        connection.close()
-        return result
+        with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+            source = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+            copy = sqlite3.connect(Path(scratch) / "facts.db", isolation_level=None)
+            try:
+                if source.execute("PRAGMA integrity_check").fetchone()[0] != "ok":
+                    raise Unreadable("备份里的数据库已损坏。")
+                source.backup(copy)
+                db = Db(copy)
+                migrate(db)
+                counts = {name: copy.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in COUNTED}
+                return {"counts": counts, "chain_head": head(db), "chain_whole": verify(db).first_break is None}
+            finally:
+                source.close()
+                copy.close()
     except sqlite3.DatabaseError as error:
         raise Unreadable(f"备份里的数据库打不开（{error}）。") from error
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import click
 import pytest
+import sqlite_utils
 
 from bot.__main__ import main
 from bot.access import use_link
@@ -35,6 +36,7 @@ from knowledge.entry import Citation, Entry
 from knowledge.errors import BadInput, Unreadable
 from knowledge.ledger.deadlines import Calendar, Rules
 from knowledge.ledger.needs import Asking, move, open_need, record_asking
+from knowledge.migrations import steps
 from tests.command_line import ROOT, command, faq, in_json, json_lines, law, refusal, small_content, small_laws, tamper
 
 KNOWN = "客户一直拖着货款不给，怎么办"
@@ -714,6 +716,24 @@ def places(saved: Path, part: str) -> list[int]:
             found += [entry + {"checksum": 16, "place": 42, "name": 46}[part]]
             entry += 46 + name
     return found
+
+
+def test_a_backup_of_an_earlier_version_is_judged_and_restored(tmp_path: Path) -> None:
+    old = sqlite_utils.Database(tmp_path / "yuanqitong.db")
+    steps.apply(old, stop_before="m005_whole_ledger")
+    old.close()
+    content = (tmp_path / "yuanqitong.db").read_bytes()
+    counts = dict.fromkeys(("inbox", "outbox", "askings", "needs", "need_history", "entries", "staff"), 0)
+    facts = {"made_at": "2026-11-01T09:00:00+08:00", "counts": counts, "chain_head": "0" * 64, "chain_whole": True}
+    manifest = facts | {"files": {"yuanqitong.db": hashlib.sha256(content).hexdigest()}}
+    with zipfile.ZipFile(tmp_path / "old.zip", "w") as archive:
+        archive.writestr("yuanqitong.db", content)
+        archive.writestr("manifest.json", json.dumps(manifest))
+    assert "备份完好" in restore_backup(tmp_path / "data", tmp_path / "old.zip", check=True)
+    restore_backup(tmp_path / "data", tmp_path / "old.zip", check=False)
+    # As it was: the next start brings it to the newest schema.
+    assert (tmp_path / "data" / "yuanqitong.db").read_bytes() == content
+    assert "完整" in command(tmp_path / "data", "ledger", "verify").stdout
 
 
 @pytest.mark.parametrize("how", ["empty", "cut short", "content", "checksum", "place", "name"])
