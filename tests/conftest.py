@@ -13,9 +13,10 @@ from bot.app import App
 from bot.settings import Settings
 from bot.startup import Opened
 from tests.bot_api import TOKEN, BotApi
+from tests.courthouse import court, db
 from tests.office import office, open_office
 
-__all__ = ["office", "open_office"]
+__all__ = ["court", "db", "office", "open_office"]
 """Fixtures that stand beside their own class."""
 
 

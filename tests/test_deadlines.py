@@ -1,6 +1,5 @@
 """What is due when: working days, pauses, holidays with their make-up days, and rules that change after the fact."""
 
-from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,26 +18,14 @@ from knowledge.errors import BadInput, Unreadable
 from knowledge.ledger import history
 from knowledge.ledger.deadlines import Calendar
 from knowledge.ledger.record import CACHED, PROJECTED
+from tests.courthouse import Court
 from tests.office import MONDAY, Opening
-from tests.test_ledger import Court, empty_ledger
 
 FRIDAY = MONDAY + timedelta(days=4)
 BEFORE_NATIONAL_DAY = datetime(2026, 9, 30, 16, 0, tzinfo=BEIJING)
 """Off from 1 to 7 October; Saturday the 10th is worked."""
 LAST_DAYS = datetime(2026, 12, 28, 9, 0, tzinfo=BEIJING)
 """Nobody has announced the holidays of 2027 yet."""
-
-
-@pytest.fixture
-def db() -> Iterator[Db]:
-    found = empty_ledger()
-    yield found
-    found.close()
-
-
-@pytest.fixture
-def court(db: Db) -> Court:
-    return Court(db)
 
 
 def due(court: Court, no: str) -> tuple[Any, Any, Any]:

@@ -1,6 +1,6 @@
 """What staff do with a need: the whole table through the desk, whose need it is, review, assignment, who is told."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from knowledge.ledger.assignment import propose
 from knowledge.ledger.needs import LONGEST_TEXT, find_need, move
 from knowledge.ledger.telling import tellings_of
 from knowledge.ledger.workflow import ASKER, BOT, MOVES, RESTRICTED_INTAKE, STATE_NAMES
-from tests.test_ledger import CROWD, Court, empty_ledger
+from tests.courthouse import CROWD, Court
 
 PATHS: dict[str, list[str]] = {
     "submitted": [],
@@ -38,18 +38,6 @@ PATHS: dict[str, list[str]] = {
 }
 """How a need comes into each state."""
 EVERYTHING = frozenset(ROLES)
-
-
-@pytest.fixture
-def db() -> Iterator[Db]:
-    found = empty_ledger()
-    yield found
-    found.close()
-
-
-@pytest.fixture
-def court(db: Db) -> Court:
-    return Court(db)
 
 
 def in_state(court: Court, state: str, **details: Any) -> str:

@@ -1,6 +1,5 @@
 """Erasing what is known of a person: everything that staff and the bot wrote about them, and who has no chat to ask for it in."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,22 +10,10 @@ from knowledge.database import Db, row, rows
 from knowledge.enterprise import asker_in, find_or_make_enterprise, forget
 from knowledge.ledger.needs import move, set_text
 from knowledge.ledger.workflow import ASKER
+from tests.courthouse import Court
 from tests.office import Office
-from tests.test_ledger import Court, empty_ledger
 
 ALL = frozenset({"registrar", "handler"})
-
-
-@pytest.fixture
-def db() -> Iterator[Db]:
-    found = empty_ledger()
-    yield found
-    found.close()
-
-
-@pytest.fixture
-def court(db: Db) -> Court:
-    return Court(db)
 
 
 def everything(db: Db) -> str:

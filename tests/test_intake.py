@@ -1,6 +1,5 @@
 """Taking needs in: what is mandatory and when, what staff type in, and what may be the same need again."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -9,12 +8,12 @@ import pytest
 from bot import access, intake
 from bot.access import Staff
 from bot.console.story import missing_fields, twins_of
-from knowledge.database import Db, row, rows
+from knowledge.database import row, rows
 from knowledge.enterprise import set_profile
 from knowledge.errors import BadInput, NotAllowed, NotFound
 from knowledge.ledger.needs import find_need
+from tests.courthouse import CROWD, QUESTION, Court
 from tests.office import Office, Page
-from tests.test_ledger import CROWD, QUESTION, Court, empty_ledger
 
 PERSON = {"company": "青岛某某精密机械有限公司", "uscc": "91370212MA3TEXT0XF", "contact": "张三", "phone": "13800138000"}
 FIELDS = {"source": "来电", "topic": "B01", "street": "中韩街道", "litigation": "无", "received_at": "2026-11-13"}
@@ -26,18 +25,6 @@ LABELS = {
     "topic": "需求类别",
     "litigation": "涉诉状态",
 }
-
-
-@pytest.fixture
-def db() -> Iterator[Db]:
-    found = empty_ledger()
-    yield found
-    found.close()
-
-
-@pytest.fixture
-def court(db: Db) -> Court:
-    return Court(db)
 
 
 def enter(court: Court, question: str = QUESTION, without: str = "", registers: bool = False, unknown: bool = False, **more: Any) -> str:

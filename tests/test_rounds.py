@@ -1,6 +1,5 @@
 """The round of every few minutes: reminders once, in daytime, to the right people; closing what was answered and delivered."""
 
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -12,19 +11,7 @@ from knowledge.clock import BEIJING, stamp
 from knowledge.database import Db, row, rows
 from knowledge.ledger.needs import move
 from knowledge.ledger.workflow import ASKER
-from tests.test_ledger import CROWD, Court, empty_ledger
-
-
-@pytest.fixture
-def db() -> Iterator[Db]:
-    found = empty_ledger()
-    yield found
-    found.close()
-
-
-@pytest.fixture
-def court(db: Db) -> Court:
-    return Court(db)
+from tests.courthouse import CROWD, Court
 
 
 def at(day: str, hour: int = 9) -> datetime:
