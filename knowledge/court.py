@@ -58,7 +58,6 @@ class Court:
     routing_urgent: str
     routing_copy: dict[str, str]
     """Who outside is told of needs of a topic group."""
-    hotlines: tuple[dict[str, Any], ...]
     acknowledge_days: int
     sign_days: int
     answer_days: int
@@ -110,7 +109,6 @@ def load_court(data_dir: Path) -> Court:
         routing=merged["routing"],
         routing_urgent=merged["routing_urgent"],
         routing_copy=merged["routing_copy"],
-        hotlines=tuple(merged["hotlines"]),
         acknowledge_days=merged["acknowledge_working_days"],
         sign_days=merged["sign_working_days"],
         answer_days=merged["answer_working_days"]["一般"],

@@ -104,7 +104,7 @@ NAMES = {
 
 TEXT_FIELDS = ("summary", "remark", "case_no", "visitors")
 """Fields whose value is an erasable text: the step has `{"field": name}` and the text."""
-LISTS = ("other_topics", "recused", "copies", "partners", "flags")
+_LISTS = ("other_topics", "recused", "copies", "partners", "flags")
 _PLAIN = (
     "source", "topic", "received_at", "registered_on", "urgency", "division", "handler", "litigation", "street", "industry",
     "ent_type", "ent_size", "people", "amount", "fast_track", "visibility", "sensitive", "outcome", "reply_mode", "satisfaction",
@@ -115,12 +115,12 @@ EDITABLE = (
     "fast_track", "recused", "visited_on", "satisfaction", "flags", *TEXT_FIELDS,
 )  # fmt: skip
 """Fields that are edited as such; the others are set by a step of the workflow (assigning, restricting, closing …)."""
-EMPTIABLE = ("industry", "ent_type", "ent_size", "people", "amount", "fast_track", "visited_on", "outcome", "satisfaction", *LISTS)
+EMPTIABLE = tuple(name for name in EDITABLE if name not in ("received_at", "urgency", "topic", "street", "litigation", *TEXT_FIELDS))
 """Fields that a clerk may clear again; the others a need always has once they are set."""
 CACHED = ("due_on", "duty", "duty_on", "paused_since", "replied_on")
 """Columns that follow from the calendar and the rules as well as from the history."""
 PROJECTED = (
-    "state", "solved", "closed_on", "text_id", *_PLAIN, *LISTS, *(f"{name}_id" for name in TEXT_FIELDS), *CACHED,
+    "state", "solved", "closed_on", "text_id", *_PLAIN, *_LISTS, *(f"{name}_id" for name in TEXT_FIELDS), *CACHED,
 )  # fmt: skip
 _DEFAULTS: dict[str, Any] = {"urgency": "一般", "visibility": "院内"}
 _BEFORE_DETAILS = ("source", "topic")
@@ -139,7 +139,7 @@ def project(steps: Sequence[Mapping[str, Any]], rules: Rules | None) -> dict[str
     for step in read:
         details = step["details"]
         columns |= {name: details[name] for name in _PLAIN if name in details}
-        columns |= {name: _list(details[name]) for name in LISTS if name in details}
+        columns |= {name: _list(details[name]) for name in _LISTS if name in details}
         if details.get("field") in TEXT_FIELDS:
             columns[f"{details['field']}_id"] = step["text_id"]
         if not columns["registered_on"] and step["to_state"] in COUNTED - {"suspended"}:
